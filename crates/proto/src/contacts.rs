@@ -1,0 +1,672 @@
+//! Contacts and first contact: how an invite makes two strangers know each other, step by step as in the design's
+//! section 5. Each half is idempotent, because either side may crash or repeat itself at any point.
+
+use crate::access::{Action, Decision, Denial, Resource, Subject, decide};
+use crate::event::{Event, FirstContactProblem};
+use crate::input::{CommandError, ContactInfo, Reply, RequestId};
+use crate::limits::{CONTACTS, GRANT_LIFE, LOOKUPS, NAME_CHARACTERS};
+use crate::node::{Adding, Node, Purpose};
+use crate::presence::watcher::{is_live, not_found};
+use crate::publication::{Name, SLOT};
+use crate::rows::{ContactRow, GrantedView, HeldView, InviteRow, Projection, SubscriptionState, ViewRow};
+use crate::step::Write;
+use porchlight_wire::beacon::VerifiedBeacon;
+use porchlight_wire::blind::{BlindedKey, Epoch, GenerationKey, Kind, ReadKey};
+use porchlight_wire::card::{Card, InviteRecord, SignedCard};
+use porchlight_wire::device_list::DeviceList;
+use porchlight_wire::frame::{Admission, Refusal};
+use porchlight_wire::grant::{Grant, GrantSecrets, Right, SignedGrant};
+use porchlight_wire::ids::PrincipalId;
+use porchlight_wire::invite::{Invite, InviteToken};
+use porchlight_wire::letter::LetterBody;
+use std::collections::BTreeSet;
+
+/// The view that contacts are granted unless told otherwise.
+pub(crate) const CONTACTS_VIEW: &str = "contacts";
+
+/// What an introduction brings, once its letter was verified.
+pub(crate) struct Introduction<'a> {
+    pub(crate) from: PrincipalId,
+    pub(crate) devices: &'a DeviceList,
+    pub(crate) token: &'a InviteToken,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) card_key: &'a ReadKey,
+    pub(crate) card: &'a SignedCard,
+    pub(crate) grant: Option<&'a SignedGrant>,
+}
+
+impl Node {
+    /// `Command::AddContact`: everything that can be judged without asking anyone; then the invite record is looked up.
+    pub(crate) fn command_add_contact(
+        &mut self,
+        request: RequestId,
+        key: Option<String>,
+        text: &str,
+        name: Option<String>,
+    ) -> Result<Option<Reply>, CommandError> {
+        let invite = Invite::parse(text).map_err(|error| CommandError::InvalidInvite(error.to_string()))?;
+        if invite.network != self.config.network.name() {
+            return Err(CommandError::OtherNetwork {
+                theirs: invite.network,
+                ours: self.config.network.name().to_owned(),
+            });
+        }
+        if invite.principal == self.disk.identity.principal {
+            return Err(CommandError::OwnInvite);
+        }
+        if let Some(contact) = self.disk.contacts.get(&invite.principal)
+            && !may_begin_anew(contact)
+        {
+            return Err(CommandError::AlreadyContact {
+                name: contact.name.clone(),
+            });
+        }
+        if invite.expires <= self.clock.unix {
+            return Err(CommandError::InviteExpired { ended: invite.expires });
+        }
+        if let Some(name) = &name {
+            check_name(name)?;
+            self.check_free(name, &invite.principal)?;
+        }
+        if self.disk.contacts.len() >= CONTACTS {
+            return Err(full("contact", CONTACTS));
+        }
+        if self.lookups.len() >= LOOKUPS {
+            return Err(full("lookup", LOOKUPS));
+        }
+        let addresses = self.card_addresses(&invite.record);
+        let reach = invite.reach.clone();
+        let adding = Box::new(Adding {
+            request,
+            key,
+            invite,
+            name,
+        });
+        self.start_lookup(addresses, reach, Purpose::InviteRecord { adding });
+        Ok(None)
+    }
+
+    /// The lookup of an invite record has ended.
+    pub(crate) fn on_invite_record(&mut self, adding: Adding, found: &[(VerifiedBeacon, Epoch)], answered: u32) {
+        let record = found.iter().find_map(|(beacon, epoch)| {
+            let payload = beacon.open(&adding.invite.record, *epoch, SLOT).ok()?;
+            let record = InviteRecord::from_bytes(&payload).ok()?;
+            (record.principal == adding.invite.principal).then_some(record)
+        });
+        let error = match record {
+            Some(record) if record.view.is_none() => CommandError::InviteUsedUp,
+            Some(record) => {
+                let addresses = self.card_addresses(&record.card);
+                let reach = adding.invite.reach.clone();
+                let record = Box::new(record);
+                let adding = Box::new(adding);
+                self.start_lookup(addresses, reach, Purpose::InviterCard { adding, record });
+                return;
+            }
+            None if answered == 0 => CommandError::Unreachable {
+                what: unreachable(&adding.invite),
+            },
+            None => CommandError::Nothing {
+                what:
+                    "the network does not know this invite (any more): whoever made it may have ended it, or was not \
+                       online long enough to publish it; try again later, or ask for a new one"
+                        .to_owned(),
+            },
+        };
+        self.reply(adding.request, Err(error));
+    }
+
+    /// The lookup of the inviter's card has ended: they become a contact, and our introduction is on its way.
+    pub(crate) fn on_inviter_card(&mut self, adding: Adding, record: &InviteRecord, found: &[(VerifiedBeacon, Epoch)]) {
+        let principal = adding.invite.principal;
+        let Some((card, sequence)) = self.newest_card(&principal, &record.card, found) else {
+            let what = "the invite was found, but not the card that says how to reach its maker; try again in a minute";
+            self.reply(adding.request, Err(CommandError::Nothing { what: what.to_owned() }));
+            return;
+        };
+        // Another call may have added the same principal or taken the name meanwhile.
+        let name = match &adding.name {
+            Some(name) => self.check_free(name, &principal).map(|()| name.clone()),
+            None => Ok(self.free_name(record.name.as_deref(), &principal)),
+        };
+        let name = match name {
+            Ok(name) => name,
+            Err(error) => return self.reply(adding.request, Err(error)),
+        };
+        if let Some(contact) = self.disk.contacts.get(&principal)
+            && !may_begin_anew(contact)
+        {
+            let name = contact.name.clone();
+            return self.reply(adding.request, Err(CommandError::AlreadyContact { name }));
+        }
+        let held = record.view.clone().map(|read| HeldView {
+            read,
+            generation: 0,
+            rights: BTreeSet::from([Right::Fetch]),
+            not_after: adding.invite.expires,
+        });
+        let (grant, granted) = self.make_grant(principal, CONTACTS_VIEW);
+        let state = if held.is_some() {
+            SubscriptionState::Provisional
+        } else {
+            SubscriptionState::Pending
+        };
+        let row = ContactRow {
+            principal,
+            name,
+            told_name: record.name.clone(),
+            added: self.clock.unix,
+            card_key: record.card.clone(),
+            card,
+            card_sequence: sequence,
+            held,
+            granted: Some(granted),
+            subscription: Some(state),
+            problem: None,
+        };
+        let body = LetterBody::Introduce {
+            token: adding.invite.token.clone(),
+            name: self.config.name.clone(),
+            card: self.disk.identity.card.read_key(),
+            current: self.own_card(),
+            grant: Some(grant),
+        };
+        self.drop_letters_to(&principal);
+        self.put_contact(row.clone());
+        self.write_letter(principal, body, Admission::Token(adding.invite.token.clone()));
+        self.tell(Event::ContactAdded {
+            contact: row.name.clone(),
+            principal,
+            by_our_invite: false,
+        });
+        self.sync_watched();
+        self.watch_anew(&principal);
+        let info = self.contact_info(&row);
+        self.answer(adding.request, adding.key, Reply::Contact(info));
+    }
+
+    /// Someone shows one of our invites' tokens: judged by the access rules, then made a contact.
+    pub(crate) fn accept_introduction(&mut self, introduction: &Introduction<'_>) -> Result<(), Refusal> {
+        let from = introduction.from;
+        let subject = Subject::TokenHolder(introduction.token, from);
+        match decide(
+            &self.disk,
+            &subject,
+            Action::Introduce,
+            Resource::Letters,
+            self.clock.unix,
+        ) {
+            Decision::Allow(_) => {}
+            Decision::Deny(Denial::UsedUp) => return Err(Refusal::InviteUsedUp),
+            Decision::Deny(Denial::Expired) => return Err(Refusal::InviteExpired),
+            Decision::Deny(Denial::Unknown | Denial::NotSubscribed | Denial::NotGranted | Denial::NotApplicable) => {
+                return Err(Refusal::NotAdmitted);
+            }
+        }
+        let card = introduction
+            .card
+            .verify(&from, self.clock.unix)
+            .map_err(|_| Refusal::Invalid)?;
+        let held = match introduction.grant {
+            None => None,
+            Some(grant) => Some(self.check_grant(grant, introduction.devices).ok_or(Refusal::Invalid)?),
+        };
+        let Some(invite) = self
+            .disk
+            .invites
+            .values()
+            .find(|invite| &invite.token == introduction.token)
+        else {
+            return Err(Refusal::NotAdmitted);
+        };
+        let invite = invite.clone();
+        let known = self.disk.contacts.get(&from).cloned();
+        if known.is_none() && self.disk.contacts.len() >= CONTACTS {
+            return Err(Refusal::Full);
+        }
+        tracing::debug!(devices = card.devices.devices.len(), "an introduction was accepted");
+        self.welcome(introduction, &invite, known, held);
+        Ok(())
+    }
+
+    /// Makes the newcomer a contact and answers with the real view. Repeated introductions end up here too.
+    fn welcome(
+        &mut self,
+        introduction: &Introduction<'_>,
+        invite: &InviteRow,
+        known: Option<ContactRow>,
+        held: Option<HeldView>,
+    ) {
+        let from = introduction.from;
+        let newcomer = known.is_none();
+        let name = match &known {
+            Some(contact) => contact.name.clone(),
+            None => self.free_name(introduction.name, &from),
+        };
+        let (grant, granted) = self.make_grant(from, &invite.view);
+        let subscription = match (&known, &held) {
+            // Making the invite was the consent; whoever unsubscribed since keeps their word.
+            (Some(contact), _) if contact.subscription.is_none() && contact.held.is_some() => None,
+            (_, Some(_)) => Some(SubscriptionState::Active),
+            (Some(contact), None) => contact.subscription,
+            (None, None) => None,
+        };
+        let held = match (known.as_ref().and_then(|contact| contact.held.clone()), held) {
+            (Some(old), Some(new)) if old.generation > new.generation => Some(old),
+            (old, new) => new.or(old),
+        };
+        let row = ContactRow {
+            principal: from,
+            name: name.clone(),
+            told_name: introduction.name.map(str::to_owned),
+            added: known.as_ref().map_or(self.clock.unix, |contact| contact.added),
+            card_key: introduction.card_key.clone(),
+            card: introduction.card.clone(),
+            card_sequence: 0,
+            held,
+            granted: Some(granted),
+            subscription,
+            problem: None,
+        };
+        let old_subscription = known.as_ref().and_then(|contact| contact.subscription);
+        self.put_contact(row);
+        self.use_invite(invite, &from, &name);
+        self.drop_letters_to(&from);
+        let body = LetterBody::Grant {
+            card: self.disk.identity.card.read_key(),
+            current: self.own_card(),
+            name: self.config.name.clone(),
+            grant,
+        };
+        self.write_letter(from, body, Admission::Open);
+        if newcomer {
+            self.tell(Event::ContactAdded {
+                contact: name.clone(),
+                principal: from,
+                by_our_invite: true,
+            });
+        }
+        self.tell(Event::WatcherApproved {
+            contact: name.clone(),
+            principal: from,
+            view: invite.view.clone(),
+        });
+        if old_subscription != subscription {
+            self.tell(Event::SubscriptionChanged {
+                contact: name,
+                principal: from,
+                old: old_subscription,
+                new: subscription,
+            });
+        }
+        self.sync_watched();
+        self.watch_anew(&from);
+    }
+
+    /// Counts one use of an invite; the last one ends its temporary view.
+    fn use_invite(&mut self, invite: &InviteRow, by: &PrincipalId, name: &str) {
+        if invite.used_by.contains(by) {
+            return;
+        }
+        let mut row = invite.clone();
+        row.used_by.insert(*by);
+        let uses_left = row.uses_left();
+        let id = row.id;
+        self.write(Write::PutInvite(row));
+        if uses_left == 0 {
+            if let Some(temporary) = self.publications.get_mut(&Name::Temporary(id)) {
+                temporary.end();
+            }
+            if let Some(record) = self.publications.get_mut(&Name::Invite(id)) {
+                record.touch();
+            }
+        }
+        self.tell(Event::InviteUsed {
+            invite: id,
+            contact: name.to_owned(),
+            uses_left,
+        });
+    }
+
+    /// A contact grants us a view.
+    pub(crate) fn accept_grant(
+        &mut self,
+        from: &PrincipalId,
+        devices: &DeviceList,
+        grant: &SignedGrant,
+        card_key: &ReadKey,
+        card: &SignedCard,
+        name: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let held = self.check_grant(grant, devices).ok_or(Refusal::Invalid)?;
+        card.verify(from, self.clock.unix).map_err(|_| Refusal::Invalid)?;
+        let Some(contact) = self.disk.contacts.get(from) else {
+            return Err(Refusal::NotAdmitted);
+        };
+        let mut row = contact.clone();
+        if row.held.as_ref().is_some_and(|old| old.generation > held.generation) {
+            // An older grant that arrives late, or again: it was dealt with.
+            return Ok(());
+        }
+        let moved = row.held.as_ref().is_none_or(|old| old.read != held.read);
+        row.held = Some(held);
+        row.card_key = card_key.clone();
+        row.card = card.clone();
+        row.card_sequence = 0;
+        row.told_name = name.map(str::to_owned).or(row.told_name);
+        row.problem = None;
+        let resumes = is_live(row.subscription);
+        self.put_contact(row);
+        // That they answered says that our introduction arrived, even if its acknowledgement was lost.
+        self.drop_introductions_to(from);
+        if resumes {
+            self.set_subscription(from, Some(SubscriptionState::Active));
+        }
+        if moved {
+            self.sync_watched();
+            self.watch_anew(from);
+        }
+        Ok(())
+    }
+
+    /// A contact ended or refused what they granted.
+    pub(crate) fn accept_end(&mut self, from: &PrincipalId, state: SubscriptionState) {
+        if is_live(self.subscription_of(from)) {
+            self.set_subscription(from, Some(state));
+        }
+        if let Some(contact) = self.disk.contacts.get(from)
+            && contact.held.is_some()
+        {
+            let mut row = contact.clone();
+            row.held = None;
+            self.put_contact(row);
+            self.write(Write::DeleteObserved(*from));
+        }
+        self.sync_watched();
+    }
+
+    /// A contact lost track of our view: send them its current generation again.
+    pub(crate) fn accept_renewal(&mut self, from: &PrincipalId) {
+        let Some(view) = self
+            .disk
+            .contacts
+            .get(from)
+            .and_then(|contact| contact.granted.as_ref())
+            .map(|granted| granted.view.clone())
+        else {
+            return;
+        };
+        let (grant, granted) = self.make_grant(*from, &view);
+        if let Some(contact) = self.disk.contacts.get(from) {
+            let mut row = contact.clone();
+            row.granted = Some(granted);
+            self.put_contact(row);
+        }
+        let body = LetterBody::Grant {
+            card: self.disk.identity.card.read_key(),
+            current: self.own_card(),
+            name: self.config.name.clone(),
+            grant,
+        };
+        self.drop_letters_to(from);
+        self.write_letter(*from, body, Admission::Open);
+    }
+
+    /// The view that a verified grant makes real; none if the grant does not stand.
+    fn check_grant(&self, grant: &SignedGrant, issuer: &DeviceList) -> Option<HeldView> {
+        let checked = grant
+            .verify(issuer, &self.disk.identity.principal, self.clock.unix)
+            .inspect_err(|error| tracing::debug!(%error, "a grant does not stand"))
+            .ok()?;
+        // Generation 0 is what temporary views are held as; nobody can grant it.
+        (grant.secrets.generation > 0).then(|| HeldView {
+            read: grant.secrets.view.clone(),
+            generation: grant.secrets.generation,
+            rights: checked.rights,
+            not_after: checked.not_after,
+        })
+    }
+
+    /// A grant of the current generation of one of our views.
+    fn make_grant(&mut self, audience: PrincipalId, view: &str) -> (SignedGrant, GrantedView) {
+        let view = self.ensure_view(view);
+        let not_after = self.clock.unix.plus(GRANT_LIFE);
+        let id = self.random_id();
+        let grant = Grant {
+            issuer: self.disk.identity.principal,
+            device: self.disk.identity.device.id(),
+            audience,
+            rights: BTreeSet::from([Right::Fetch, Right::Subscribe]),
+            not_before: self.clock.unix,
+            not_after,
+            id,
+            depth: 0,
+            secrets: [0; 32],
+        };
+        let signed = grant.sign(
+            &self.disk.identity.device,
+            GrantSecrets {
+                view: view.key.read_key(),
+                generation: view.generation,
+            },
+        );
+        let granted = GrantedView {
+            view: view.name,
+            generation: view.generation,
+            grant: id,
+            not_after,
+        };
+        (signed, granted)
+    }
+
+    /// The view of this name; made if it is not there yet.
+    pub(crate) fn ensure_view(&mut self, name: &str) -> ViewRow {
+        if let Some(view) = self.disk.views.get(name) {
+            return view.clone();
+        }
+        let view = ViewRow {
+            name: name.to_owned(),
+            generation: 1,
+            key: GenerationKey::random(&mut self.rng),
+            projection: Projection::Full,
+        };
+        self.write(Write::PutView(view.clone()));
+        self.interest_changed = true;
+        view
+    }
+
+    /// Keeps a contact's row and, beside it, its verified card.
+    pub(crate) fn put_contact(&mut self, row: ContactRow) {
+        self.remember_card(&row);
+        self.write(Write::PutContact(row));
+        self.interest_changed = true;
+    }
+
+    /// Verifies the cards of all contacts on disk.
+    pub(crate) fn remember_cards(&mut self) {
+        let rows: Vec<ContactRow> = self.disk.contacts.values().cloned().collect();
+        for row in &rows {
+            self.remember_card(row);
+        }
+    }
+
+    fn remember_card(&mut self, row: &ContactRow) {
+        match row.card.verify(&row.principal, self.clock.unix) {
+            Ok(card) => {
+                self.cards.insert(row.principal, card);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the card of a contact no longer stands");
+                self.cards.remove(&row.principal);
+            }
+        }
+    }
+
+    /// The newest card among what a lookup found, with its sequence.
+    fn newest_card(
+        &self,
+        principal: &PrincipalId,
+        read: &ReadKey,
+        found: &[(VerifiedBeacon, Epoch)],
+    ) -> Option<(SignedCard, u64)> {
+        found.iter().find_map(|(beacon, epoch)| {
+            let payload = beacon.open(read, *epoch, SLOT).ok()?;
+            let signed = SignedCard::from_bytes(&payload).ok()?;
+            let _: Card = signed.verify(principal, self.clock.unix).ok()?;
+            Some((signed, beacon.sequence()))
+        })
+    }
+
+    /// Looks a contact's card up again: its addresses may be others now.
+    pub(crate) fn look_for_card(&mut self, principal: &PrincipalId) {
+        let Some(contact) = self.disk.contacts.get(principal) else {
+            return;
+        };
+        if self.lookups.len() >= LOOKUPS {
+            return;
+        }
+        let addresses = self.card_addresses(&contact.card_key);
+        let relays = self
+            .cards
+            .get(principal)
+            .map_or_else(Vec::new, |card| card.bundle.relays.clone());
+        self.start_lookup(addresses, relays, Purpose::Card { principal: *principal });
+    }
+
+    /// A lookup of a contact's card has ended.
+    pub(crate) fn on_card_looked_up(&mut self, principal: &PrincipalId, found: &[(VerifiedBeacon, Epoch)]) {
+        let Some(contact) = self.disk.contacts.get(principal) else {
+            return;
+        };
+        let Some((card, sequence)) = self.newest_card(principal, &contact.card_key, found) else {
+            return;
+        };
+        if sequence <= contact.card_sequence {
+            return;
+        }
+        let mut row = contact.clone();
+        row.card = card;
+        row.card_sequence = sequence;
+        self.put_contact(row);
+        self.letters_due_to(principal);
+    }
+
+    /// Today's and yesterday's address (in epochs of cards) of a card or invite record.
+    fn card_addresses(&self, read: &ReadKey) -> Vec<(BlindedKey, Epoch)> {
+        let current = read.epoch(Kind::Card, self.clock.unix);
+        [Some(current), current.0.checked_sub(1).map(Epoch)]
+            .into_iter()
+            .flatten()
+            .map(|epoch| (read.blinded(Kind::Card, epoch, SLOT), epoch))
+            .collect()
+    }
+
+    /// `Command::ListContacts`.
+    pub(crate) fn command_list_contacts(&self) -> Reply {
+        let mut contacts: Vec<ContactInfo> = self.disk.contacts.values().map(|row| self.contact_info(row)).collect();
+        contacts.sort_by(|one, other| one.name.cmp(&other.name));
+        Reply::Contacts(contacts)
+    }
+
+    fn contact_info(&self, row: &ContactRow) -> ContactInfo {
+        let waiting = self
+            .disk
+            .letters
+            .values()
+            .filter(|letter| letter.to == row.principal)
+            .count();
+        ContactInfo {
+            name: row.name.clone(),
+            principal: row.principal,
+            told_name: row.told_name.clone(),
+            subscription: row.subscription,
+            watches_me: row.granted.is_some(),
+            added: row.added,
+            waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
+            problem: row.problem,
+            node: self
+                .cards
+                .get(&row.principal)
+                .and_then(|card| card.bundle.addresses.first())
+                .map(|address| address.node),
+        }
+    }
+
+    /// The contact of this petname or principal id.
+    pub(crate) fn find_contact(&self, name: &str) -> Result<&ContactRow, CommandError> {
+        if let Ok(principal) = name.parse::<PrincipalId>()
+            && let Some(contact) = self.disk.contacts.get(&principal)
+        {
+            return Ok(contact);
+        }
+        self.disk
+            .contacts
+            .values()
+            .find(|contact| contact.name == name)
+            .ok_or_else(|| not_found("contact", name))
+    }
+
+    fn check_free(&self, name: &str, principal: &PrincipalId) -> Result<(), CommandError> {
+        let taken = self
+            .disk
+            .contacts
+            .values()
+            .any(|contact| contact.name == name && contact.principal != *principal);
+        if taken {
+            return Err(CommandError::NameTaken { name: name.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// A petname that is free: what they call themselves, numbered if need be; else the short id.
+    fn free_name(&self, told: Option<&str>, principal: &PrincipalId) -> String {
+        let base = told
+            .filter(|name| check_name(name).is_ok())
+            .map_or_else(|| principal.short(), str::to_owned);
+        if self.check_free(&base, principal).is_ok() {
+            return base;
+        }
+        (2..)
+            .map(|number: usize| format!("{base}-{number}"))
+            .find(|name| self.check_free(name, principal).is_ok())
+            .unwrap_or(base)
+    }
+}
+
+/// Whether first contact with them failed, so that another invite may begin it anew.
+fn may_begin_anew(contact: &ContactRow) -> bool {
+    contact.problem.is_some() && contact.held.as_ref().is_none_or(|held| held.generation == 0)
+}
+
+/// Petnames: 1 to [`NAME_CHARACTERS`] characters, none of them a control character, and no blank at either end.
+pub(crate) fn check_name(name: &str) -> Result<(), CommandError> {
+    let characters = name.chars().count();
+    let fits = (1..=NAME_CHARACTERS).contains(&characters)
+        && name.trim() == name
+        && porchlight_wire::name::check_name(name).is_ok();
+    if fits {
+        return Ok(());
+    }
+    Err(CommandError::Invalid {
+        what: "the name".to_owned(),
+        expected: format!("1 to {NAME_CHARACTERS} printable characters, no blank at either end"),
+        got: format!("{name:?}"),
+    })
+}
+
+pub(crate) fn full(what: &str, limit: usize) -> CommandError {
+    CommandError::Full {
+        what: what.to_owned(),
+        limit,
+    }
+}
+
+fn unreachable(invite: &Invite) -> String {
+    let reach: Vec<String> = invite.reach.iter().map(ToString::to_string).collect();
+    let at = if reach.is_empty() {
+        "the invite names no address".to_owned()
+    } else {
+        format!("the invite's addresses did not answer ({})", reach.join(", "))
+    };
+    format!("no relay is connected, and {at}; check the network, or add a seed peer to the configuration")
+}

@@ -1,0 +1,408 @@
+//! Everything that can wake the core, and what it answers to commands. Closed enums: a new way in is a new variant.
+
+use crate::event::{FirstContactProblem, Told};
+use crate::rows::{Status, SubscriptionState};
+use porchlight_wire::beacon::VerifiedBeacon;
+use porchlight_wire::blind::BlindedKey;
+use porchlight_wire::frame::{Request, Response};
+use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId, RandomId};
+use porchlight_wire::network::TopicIndex;
+use porchlight_wire::presence::Note;
+use porchlight_wire::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Names a local client's call until it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// Names an exchange of frames with another node, in either direction, until it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ExchangeId(pub u64);
+
+/// Names a lookup in the DHT until it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LookupId(pub u64);
+
+/// Names a put into the DHT until it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PutId(pub u64);
+
+/// One thing that happened outside.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The node came up: publish, join topics, look up what was missed. The first input, once.
+    Start,
+    /// A local client asks for something.
+    Command {
+        /// Comes back in [`Effect::Reply`](crate::Effect::Reply).
+        request: RequestId,
+        /// A client's own key for this call: the same key again gets the same answer and does nothing.
+        idempotency_key: Option<String>,
+        /// What is asked.
+        command: Command,
+    },
+    /// A connection to `node` is up and identified.
+    Connected {
+        /// Who.
+        node: NodeId,
+        /// Whether it serves as a relay.
+        relay: bool,
+    },
+    /// The last connection to `node` went away.
+    Disconnected {
+        /// Who.
+        node: NodeId,
+    },
+    /// This node can be dialled here.
+    Listening {
+        /// One of its addresses.
+        address: Address,
+    },
+    /// Another node sent a request; answer it with [`Effect::Respond`](crate::Effect::Respond).
+    Request {
+        /// Who sent it, proven by the transport.
+        from: NodeId,
+        /// Comes back in the answer.
+        exchange: ExchangeId,
+        /// What it asks.
+        request: Request,
+    },
+    /// Another node answered a request of ours.
+    Response {
+        /// Which of ours.
+        exchange: ExchangeId,
+        /// What it said.
+        response: Response,
+    },
+    /// A request of ours will not be answered.
+    ExchangeFailed {
+        /// Which of ours.
+        exchange: ExchangeId,
+        /// Whether the other side may have acted on it all the same.
+        perhaps_processed: bool,
+        /// What went wrong, for a person.
+        reason: String,
+    },
+    /// A verified beacon arrived.
+    Beacon {
+        /// The beacon.
+        beacon: VerifiedBeacon,
+        /// How it came.
+        source: BeaconSource,
+    },
+    /// A lookup of ours found a beacon. There may be several, and older ones among them.
+    Found {
+        /// Which lookup.
+        lookup: LookupId,
+        /// What it found.
+        beacon: VerifiedBeacon,
+    },
+    /// A lookup of ours ended.
+    LookupDone {
+        /// Which.
+        lookup: LookupId,
+        /// How many nodes answered at all, whether or not they had a record. Zero: nobody could be asked.
+        answered: u32,
+    },
+    /// A put of ours ended.
+    PutDone {
+        /// Which.
+        put: PutId,
+        /// On how many nodes reading it back found it.
+        stored: u32,
+        /// How many nodes were asked to keep it.
+        asked: u32,
+    },
+    /// Which nodes answered a ping lately. Replaces the earlier list.
+    Live {
+        /// All of them.
+        nodes: Vec<LiveNode>,
+    },
+    /// A proof of work that was asked for is found.
+    Worked {
+        /// For which address.
+        pk: BlindedKey,
+        /// The nonce.
+        nonce: u64,
+    },
+    /// The time that [`Node::next_deadline`](crate::Node::next_deadline) named has come.
+    Deadline,
+}
+
+/// How a beacon came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BeaconSource {
+    /// By gossip, handed on by this node.
+    Gossip(NodeId),
+    /// Followed at this node.
+    Follow(NodeId),
+}
+
+/// A node that answered a ping within the time that counts as live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveNode {
+    /// Who.
+    pub node: NodeId,
+    /// Whether it serves as a relay.
+    pub relay: bool,
+    /// The topics it is in, as far as known here.
+    pub topics: BTreeSet<TopicIndex>,
+}
+
+/// What a local client can ask for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Make an invite.
+    CreateInvite {
+        /// How many may use it.
+        uses: u32,
+        /// Milliseconds until it ends.
+        expires_in: u64,
+        /// Which view those who use it are granted.
+        view: String,
+    },
+    /// Use an invite: look up who made it, and introduce ourselves.
+    AddContact {
+        /// The invite as pasted.
+        invite: String,
+        /// The petname; none: the name the inviter told, or a short id.
+        name: Option<String>,
+    },
+    /// All contacts.
+    ListContacts,
+    /// Say how we are.
+    SetPresence {
+        /// The status.
+        status: Status,
+        /// A note with it.
+        note: Option<Note>,
+    },
+    /// Ask the network for a contact's presence now (RFC 2778's fetcher).
+    Fetch {
+        /// Petname or principal id.
+        contact: String,
+    },
+    /// Be notified of a contact's presence.
+    Subscribe {
+        /// Petname or principal id.
+        contact: String,
+    },
+    /// Stop being notified.
+    Unsubscribe {
+        /// Petname or principal id.
+        contact: String,
+    },
+    /// Our own presence and that of all contacts, as known here now.
+    ListPresence,
+    /// Make a consumer of events, or show where it is.
+    Consumer {
+        /// Its name.
+        name: String,
+        /// Where a new one begins.
+        from: ConsumerStart,
+    },
+    /// A consumer has dealt with all events up to `number`.
+    Acknowledge {
+        /// Its name.
+        name: String,
+        /// The last event dealt with.
+        number: u64,
+    },
+    /// Say goodbye and end.
+    Stop,
+}
+
+/// Where a new consumer of events begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsumerStart {
+    /// At the oldest event still kept.
+    Oldest,
+    /// After the newest.
+    Now,
+}
+
+/// The answer to a [`Command`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// To `CreateInvite`.
+    Invite {
+        /// Names it.
+        id: RandomId,
+        /// The `porchlight:` URI.
+        uri: String,
+        /// The same for a QR code.
+        qr: String,
+        /// How many may use it.
+        uses: u32,
+        /// When it ends.
+        expires: UnixMillis,
+        /// Where those who use it are told to go.
+        reach: Vec<NodeAddress>,
+    },
+    /// To `AddContact`.
+    Contact(ContactInfo),
+    /// To `ListContacts`.
+    Contacts(Vec<ContactInfo>),
+    /// To `SetPresence`.
+    Presence {
+        /// The status set.
+        status: Status,
+        /// The note set.
+        note: Option<Note>,
+    },
+    /// To `Fetch`.
+    Told(Box<ContactPresence>),
+    /// To `Subscribe` and `Unsubscribe`.
+    Subscription {
+        /// The petname.
+        contact: String,
+        /// The state it is in now; none: not subscribed.
+        state: Option<SubscriptionState>,
+    },
+    /// To `ListPresence`.
+    Presences {
+        /// Our own status.
+        status: Status,
+        /// Our own note.
+        note: Option<Note>,
+        /// Since when.
+        since: UnixMillis,
+        /// The contacts, by petname.
+        contacts: Vec<ContactPresence>,
+    },
+    /// To `Consumer` and `Acknowledge`.
+    Consumer {
+        /// Up to where it has acknowledged.
+        acknowledged: u64,
+        /// The newest event there is.
+        newest: u64,
+    },
+    /// To `Stop`.
+    Stopping,
+}
+
+/// A contact as local clients see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContactInfo {
+    /// Our petname for them.
+    pub name: String,
+    /// Who they are.
+    pub principal: PrincipalId,
+    /// What they call themselves.
+    pub told_name: Option<String>,
+    /// The state of our subscription; none: not subscribed.
+    pub subscription: Option<SubscriptionState>,
+    /// Whether they hold a view of ours.
+    pub watches_me: bool,
+    /// Since when they are a contact.
+    pub added: UnixMillis,
+    /// Letters that wait to be delivered to them.
+    pub waiting: u32,
+    /// What is in the way of first contact, if anything.
+    pub problem: Option<FirstContactProblem>,
+    /// Their node, where their card names one.
+    pub node: Option<NodeId>,
+}
+
+/// What is told of a contact's presence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContactPresence {
+    /// Our petname for them.
+    pub name: String,
+    /// Who they are.
+    pub principal: PrincipalId,
+    /// The state of our subscription; none: not subscribed.
+    pub subscription: Option<SubscriptionState>,
+    /// What is told, with source, age and how long it holds.
+    pub told: Told,
+    /// Its age at the time of the answer, in milliseconds since it was issued.
+    pub age: Option<u64>,
+}
+
+/// Why a command was not done. Nothing was changed. `hint` texts for people live with the command line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum CommandError {
+    /// No such contact, view or consumer.
+    #[error("there is no {what} called '{name}'")]
+    NotFound {
+        /// What kind of thing.
+        what: String,
+        /// What it was called.
+        name: String,
+    },
+    /// The name is in use.
+    #[error("the name '{name}' is taken by another contact; choose another with --as")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// They are a contact already.
+    #[error("this invite is from {name}, who is a contact already")]
+    AlreadyContact {
+        /// The petname.
+        name: String,
+    },
+    /// One's own invite.
+    #[error("this invite is your own; give it to someone else")]
+    OwnInvite,
+    /// The text is no invite that can be read.
+    #[error("{0}")]
+    InvalidInvite(String),
+    /// The invite belongs to another network.
+    #[error("this invite is for the network '{theirs}', but this node is in '{ours}'")]
+    OtherNetwork {
+        /// The invite's.
+        theirs: String,
+        /// This node's.
+        ours: String,
+    },
+    /// The invite has ended.
+    #[error("this invite ended at {ended:?}; ask for a new one")]
+    InviteExpired {
+        /// When.
+        ended: UnixMillis,
+    },
+    /// The invite's uses are spent.
+    #[error("this invite is used up; ask for a new one")]
+    InviteUsedUp,
+    /// Nobody could be asked.
+    #[error("nobody could be reached: {what}")]
+    Unreachable {
+        /// What was tried.
+        what: String,
+    },
+    /// The network was asked and had nothing.
+    #[error("{what}")]
+    Nothing {
+        /// What was not there, and what to do.
+        what: String,
+    },
+    /// We hold no view of theirs.
+    #[error("'{name}' has not granted this node a view yet")]
+    NotGranted {
+        /// The petname.
+        name: String,
+    },
+    /// A parameter is out of bounds.
+    #[error("{what}: expected {expected}, got {got}")]
+    Invalid {
+        /// Which.
+        what: String,
+        /// What was expected.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+    /// A bounded table is full.
+    #[error("there is no room for another {what} (at most {limit})")]
+    Full {
+        /// Of what.
+        what: String,
+        /// How many.
+        limit: usize,
+    },
+    /// The node is on its way out.
+    #[error("the node is stopping")]
+    Stopping,
+}

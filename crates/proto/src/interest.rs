@@ -1,0 +1,161 @@
+//! What this node wants of the network: addresses whose records are expected, topics to be in, addresses to follow, and
+//! contacts' nodes to stay connected to. Worked out anew when a contact or a view changes, and around epoch boundaries.
+
+use crate::limits::EPOCH_OVERLAP;
+use crate::node::Node;
+use crate::publication::{SLOT, epochs_in_use};
+use crate::step::Effect;
+use porchlight_wire::beacon::topic;
+use porchlight_wire::blind::{BlindedKey, Epoch, Kind, ReadKey};
+use porchlight_wire::grant::Right;
+use porchlight_wire::ids::{NodeAddress, NodeId, PrincipalId};
+use porchlight_wire::network::TopicIndex;
+use porchlight_wire::time::UnixMillis;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long before a boundary the coming epoch's address is expected too: a presentity whose clock is ahead of ours is
+/// there first.
+const AHEAD: u64 = EPOCH_OVERLAP;
+
+impl Node {
+    /// Works all of it out, and sends what has changed.
+    pub(crate) fn sync_interest(&mut self) {
+        let now = self.clock.unix;
+        let mut index: BTreeMap<BlindedKey, (PrincipalId, Epoch)> = BTreeMap::new();
+        let mut topics: BTreeSet<TopicIndex> = BTreeSet::new();
+        let mut by_contact: Vec<(PrincipalId, BTreeSet<TopicIndex>)> = Vec::new();
+        let mut boundary: Option<UnixMillis> = None;
+        for principal in self.watched.keys() {
+            let Some(held) = self
+                .disk
+                .contacts
+                .get(principal)
+                .and_then(|contact| contact.held.as_ref())
+            else {
+                continue;
+            };
+            let gossiped = held.rights.contains(&Right::Subscribe);
+            let mut own = BTreeSet::new();
+            for epoch in expected_epochs(&held.read, now) {
+                let pk = held.read.blinded(Kind::Presence, epoch, SLOT);
+                index.insert(pk, (*principal, epoch));
+                if gossiped {
+                    own.insert(topic(&self.config.network, &pk));
+                }
+            }
+            let next = next_change(&held.read, now);
+            boundary = Some(boundary.map_or(next, |earliest| earliest.min(next)));
+            topics.extend(own.iter().copied());
+            by_contact.push((*principal, own));
+        }
+        for (principal, own) in by_contact {
+            self.set_watched_topics(&principal, own);
+        }
+        for publication in self
+            .publications
+            .values()
+            .filter(|publication| publication.is_gossiped())
+        {
+            let next = next_change(publication.read_key(), now);
+            boundary = Some(boundary.map_or(next, |earliest| earliest.min(next)));
+        }
+        self.index = index;
+        self.live_changed = true;
+        self.interest_until = boundary.map(|at| self.instant_of(at));
+        self.send_interest(topics);
+        self.send_keep();
+    }
+
+    fn send_interest(&mut self, mut topics: BTreeSet<TopicIndex>) {
+        let follow: Vec<BlindedKey> = if self.config.follow {
+            topics.clear();
+            self.index.keys().copied().collect()
+        } else {
+            Vec::new()
+        };
+        self.published_topics(&mut topics);
+        if topics != self.sent.topics {
+            self.sent.topics.clone_from(&topics);
+            self.step.effect(Effect::Topics { topics });
+        }
+        if follow != self.sent.follow {
+            self.sent.follow.clone_from(&follow);
+            self.step.effect(Effect::Follow { addresses: follow });
+        }
+    }
+
+    fn send_keep(&mut self) {
+        let keep: Vec<NodeAddress> = self
+            .cards
+            .values()
+            .flat_map(|card| card.bundle.addresses.iter())
+            .filter(|address| address.node != self.config.node)
+            .cloned()
+            .collect();
+        if keep != self.sent.keep {
+            self.sent.keep.clone_from(&keep);
+            self.step.effect(Effect::Keep { contacts: keep });
+        }
+    }
+
+    /// Whether `node` is named by any contact's card.
+    pub(crate) fn is_contact_node(&self, node: NodeId) -> bool {
+        self.cards
+            .values()
+            .any(|card| card.bundle.addresses.iter().any(|address| address.node == node))
+    }
+
+    /// Whether `node` is named by this contact's card.
+    pub(crate) fn is_node_of(&self, principal: &PrincipalId, node: NodeId) -> bool {
+        self.cards
+            .get(principal)
+            .is_some_and(|card| card.bundle.addresses.iter().any(|address| address.node == node))
+    }
+
+    /// Someone new is in these topics who may have missed what is published there.
+    pub(crate) fn touch_topics(&mut self, newcomers: &BTreeSet<TopicIndex>) {
+        if newcomers.is_empty() {
+            return;
+        }
+        let now = self.clock.unix;
+        for publication in self
+            .publications
+            .values_mut()
+            .filter(|publication| publication.is_gossiped())
+        {
+            let concerned = epochs_in_use(publication.read_key(), Kind::Presence, now)
+                .iter()
+                .any(|epoch| {
+                    let pk = publication.read_key().blinded(Kind::Presence, *epoch, SLOT);
+                    newcomers.contains(&topic(&self.config.network, &pk))
+                });
+            if concerned {
+                publication.touch();
+            }
+        }
+    }
+}
+
+/// The epochs in which a record may come: those in use, and shortly before a boundary the coming one.
+fn expected_epochs(read: &ReadKey, now: UnixMillis) -> Vec<Epoch> {
+    let mut epochs = epochs_in_use(read, Kind::Presence, now);
+    let coming = read.epoch(Kind::Presence, now.plus(AHEAD));
+    if !epochs.contains(&coming) {
+        epochs.push(coming);
+    }
+    epochs
+}
+
+/// When [`expected_epochs`] gives another answer next.
+fn next_change(read: &ReadKey, now: UnixMillis) -> UnixMillis {
+    let current = read.epoch(Kind::Presence, now);
+    let started = read.epoch_start(Kind::Presence, current);
+    let next = read.epoch_start(Kind::Presence, Epoch(current.0.saturating_add(1)));
+    let opens = UnixMillis(next.0.saturating_sub(AHEAD));
+    let closes = started.plus(EPOCH_OVERLAP);
+    [closes, opens, next]
+        .into_iter()
+        .filter(|at| *at > now)
+        .min()
+        .unwrap_or(next)
+}

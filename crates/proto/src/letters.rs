@@ -1,0 +1,433 @@
+//! Letters: the outbox that offers them until they are delivered, and what becomes of those that come in. A letter is
+//! acknowledged only after what it led to is on disk; offering one again is harmless.
+
+use crate::clock::Instant;
+use crate::contacts::Introduction;
+use crate::event::{Event, FirstContactProblem};
+use crate::input::ExchangeId;
+use crate::limits::{
+    CARD_SPACING, LETTER_LIFE, LETTERS, LETTERS_IN_FLIGHT, RETRY_FIRST, RETRY_LAST, STRANGER_BURST, STRANGER_REFILL,
+};
+use crate::node::Node;
+use crate::rows::{LetterRow, SubscriptionState};
+use crate::step::{Effect, Write};
+use porchlight_wire::envelope;
+use porchlight_wire::frame::{Admission, Refusal, Request, Response};
+use porchlight_wire::ids::{Address, NodeId, PrincipalId, RandomId};
+use porchlight_wire::letter::{Letter, LetterBody, SignedLetter};
+use rand_core::Rng;
+use std::collections::BTreeMap;
+
+/// How offering the waiting letters goes. Volatile: after a restart every letter is due at once.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    attempts: BTreeMap<RandomId, Attempt>,
+    exchanges: BTreeMap<ExchangeId, RandomId>,
+    card_asked: BTreeMap<PrincipalId, Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Attempt {
+    not_before: Instant,
+    tries: u32,
+    in_flight: bool,
+}
+
+impl Node {
+    /// Puts a letter into the outbox.
+    pub(crate) fn write_letter(&mut self, to: PrincipalId, body: LetterBody, admission: Admission) {
+        if self.disk.letters.len() >= LETTERS {
+            tracing::warn!("the outbox of letters is full");
+            return;
+        }
+        let row = LetterRow {
+            id: self.random_id(),
+            to,
+            body,
+            admission,
+            created: self.clock.unix,
+        };
+        self.write(Write::PutLetter(row));
+    }
+
+    /// Drops what waits for `to`: a newer letter replaces it.
+    pub(crate) fn drop_letters_to(&mut self, to: &PrincipalId) {
+        self.drop_letters(|letter| letter.to == *to);
+    }
+
+    /// Drops introductions that wait for `to`.
+    pub(crate) fn drop_introductions_to(&mut self, to: &PrincipalId) {
+        self.drop_letters(|letter| letter.to == *to && matches!(letter.body, LetterBody::Introduce { .. }));
+    }
+
+    fn drop_letters(&mut self, which: impl Fn(&LetterRow) -> bool) {
+        let ids: Vec<RandomId> = self
+            .disk
+            .letters
+            .values()
+            .filter(|letter| which(letter))
+            .map(|letter| letter.id)
+            .collect();
+        for id in ids {
+            self.write(Write::DeleteLetter(id));
+            self.outbox.attempts.remove(&id);
+        }
+    }
+
+    /// Everything that waits for the contact whose node this is can be offered now.
+    pub(crate) fn letters_due_at(&mut self, node: NodeId) {
+        let principals: Vec<PrincipalId> = self
+            .cards
+            .iter()
+            .filter(|(_, card)| card.bundle.addresses.iter().any(|address| address.node == node))
+            .map(|(principal, _)| *principal)
+            .collect();
+        for principal in principals {
+            self.letters_due_to(&principal);
+        }
+    }
+
+    /// Everything that waits for `to` can be offered now.
+    pub(crate) fn letters_due_to(&mut self, to: &PrincipalId) {
+        for letter in self.disk.letters.values().filter(|letter| letter.to == *to) {
+            if let Some(attempt) = self.outbox.attempts.get_mut(&letter.id) {
+                attempt.not_before = Instant(0);
+            }
+        }
+    }
+
+    /// Offers the letters that are due.
+    pub(crate) fn offer_letters(&mut self) {
+        let now = self.clock.instant;
+        let due: Vec<RandomId> = self
+            .disk
+            .letters
+            .keys()
+            .filter(|id| {
+                self.outbox
+                    .attempts
+                    .get(id)
+                    .is_none_or(|attempt| !attempt.in_flight && attempt.not_before <= now)
+            })
+            .copied()
+            .collect();
+        for id in due {
+            if self.outbox.exchanges.len() >= LETTERS_IN_FLIGHT {
+                return;
+            }
+            self.offer(id);
+        }
+    }
+
+    /// When [`offer_letters`](Self::offer_letters) has something to do next.
+    pub(crate) fn next_letter(&self) -> Option<Instant> {
+        if self.outbox.exchanges.len() >= LETTERS_IN_FLIGHT {
+            return None;
+        }
+        self.disk
+            .letters
+            .keys()
+            .filter_map(|id| match self.outbox.attempts.get(id) {
+                None => Some(self.clock.instant),
+                Some(attempt) if attempt.in_flight => None,
+                Some(attempt) => Some(attempt.not_before),
+            })
+            .min()
+    }
+
+    fn offer(&mut self, id: RandomId) {
+        let Some(row) = self.disk.letters.get(&id).cloned() else {
+            return;
+        };
+        if row.created.plus(LETTER_LIFE) <= self.clock.unix {
+            self.write(Write::DeleteLetter(id));
+            self.outbox.attempts.remove(&id);
+            return;
+        }
+        let Some((to, addresses)) = self.node_of(&row.to) else {
+            self.offer_later(id, &row.to);
+            return;
+        };
+        let Some(envelope) = self.seal_letter(&row) else {
+            self.offer_later(id, &row.to);
+            return;
+        };
+        let exchange = ExchangeId(self.next_id());
+        let attempt = self.outbox.attempts.entry(id).or_default();
+        attempt.in_flight = true;
+        attempt.tries = attempt.tries.saturating_add(1);
+        self.outbox.exchanges.insert(exchange, id);
+        self.step.effect(Effect::Request {
+            exchange,
+            to,
+            addresses,
+            request: Request::Deliver {
+                admission: row.admission,
+                envelope,
+            },
+        });
+    }
+
+    /// The node of a contact, and where it may be dialled.
+    fn node_of(&self, principal: &PrincipalId) -> Option<(NodeId, Vec<Address>)> {
+        let card = self.cards.get(principal)?;
+        let node = card.bundle.addresses.first()?.node;
+        let addresses = card
+            .bundle
+            .addresses
+            .iter()
+            .filter(|address| address.node == node)
+            .map(|address| address.address.clone())
+            .collect();
+        Some((node, addresses))
+    }
+
+    fn seal_letter(&mut self, row: &LetterRow) -> Option<Vec<u8>> {
+        let card = self.cards.get(&row.to)?;
+        let letter = Letter {
+            id: row.id,
+            from: self.disk.identity.principal,
+            from_device: self.disk.identity.device.id(),
+            to: row.to,
+            to_device: card.bundle.device,
+            created: row.created,
+            body: row.body.clone(),
+        };
+        let signed = letter.sign(&self.disk.identity.device, &self.disk.identity.devices);
+        envelope::seal(&card.bundle.envelope_key, &signed.to_bytes(), &mut self.rng)
+            .inspect_err(|error| tracing::error!(%error, "a letter of ours cannot be sealed"))
+            .ok()
+    }
+
+    /// Waits before the next try: twice as long each time, with jitter; and asks where the recipient is now.
+    fn offer_later(&mut self, id: RandomId, to: &PrincipalId) {
+        let jitter = u64::from(self.rng.next_u32() % 1_000);
+        let now = self.clock.instant;
+        let attempt = self.outbox.attempts.entry(id).or_default();
+        attempt.in_flight = false;
+        let wait = RETRY_FIRST.saturating_mul(1 << attempt.tries.min(10)).min(RETRY_LAST);
+        attempt.not_before = now.plus(wait / 2 + wait / 2 * jitter / 1_000);
+        let asked = self.outbox.card_asked.get(to).copied();
+        if asked.is_none_or(|at| now.since(at) >= CARD_SPACING) {
+            self.outbox.card_asked.insert(*to, now);
+            self.look_for_card(to);
+        }
+    }
+
+    /// The other side answered one of our letters.
+    pub(crate) fn on_response(&mut self, exchange: ExchangeId, response: &Response) {
+        let Some(id) = self.outbox.exchanges.remove(&exchange) else {
+            return;
+        };
+        let Some(row) = self.disk.letters.get(&id).cloned() else {
+            return;
+        };
+        match response {
+            Response::Delivered {} => self.letter_delivered(&row),
+            Response::Refused { reason } => self.letter_refused(&row, *reason),
+            Response::RecordKept {} | Response::Record { .. } | Response::RelayList { .. } => {
+                self.offer_later(id, &row.to);
+            }
+        }
+    }
+
+    /// One of our letters was not answered.
+    pub(crate) fn on_exchange_failed(&mut self, exchange: ExchangeId, perhaps_processed: bool, reason: &str) {
+        let Some(id) = self.outbox.exchanges.remove(&exchange) else {
+            return;
+        };
+        let Some(row) = self.disk.letters.get(&id).cloned() else {
+            return;
+        };
+        tracing::debug!(
+            reason,
+            perhaps_processed,
+            "a letter was not delivered; it will be offered again"
+        );
+        if matches!(row.body, LetterBody::Introduce { .. }) {
+            self.set_problem(&row.to, Some(FirstContactProblem::Unreachable));
+        }
+        self.offer_later(id, &row.to);
+    }
+
+    fn letter_delivered(&mut self, row: &LetterRow) {
+        self.write(Write::DeleteLetter(row.id));
+        self.outbox.attempts.remove(&row.id);
+        if matches!(row.body, LetterBody::Introduce { .. }) {
+            self.set_problem(&row.to, None);
+        }
+        if let Some(contact) = self.disk.contacts.get(&row.to) {
+            let event = Event::LetterDelivered {
+                contact: contact.name.clone(),
+                letter: row.id,
+                kind: kind_of(&row.body).to_owned(),
+            };
+            self.tell(event);
+        }
+    }
+
+    fn letter_refused(&mut self, row: &LetterRow, reason: Refusal) {
+        let problem = match reason {
+            Refusal::InviteUsedUp => FirstContactProblem::InviteUsedUp,
+            Refusal::InviteExpired => FirstContactProblem::InviteExpired,
+            Refusal::NotAdmitted => FirstContactProblem::NotAdmitted,
+            Refusal::Invalid => FirstContactProblem::Refused,
+            // The card may be another one now, or there was no room: both can be better next time.
+            Refusal::CannotOpen
+            | Refusal::Outdated
+            | Refusal::Full
+            | Refusal::TooMany
+            | Refusal::NotServed
+            | Refusal::Malformed => {
+                self.offer_later(row.id, &row.to);
+                return;
+            }
+        };
+        self.write(Write::DeleteLetter(row.id));
+        self.outbox.attempts.remove(&row.id);
+        if !matches!(row.body, LetterBody::Introduce { .. }) {
+            return;
+        }
+        self.set_problem(&row.to, Some(problem));
+        self.set_subscription(&row.to, Some(SubscriptionState::Refused));
+        self.sync_watched();
+        if let Some(contact) = self.disk.contacts.get(&row.to) {
+            let event = Event::ContactRefused {
+                contact: contact.name.clone(),
+                principal: row.to,
+                reason: problem,
+            };
+            self.tell(event);
+        }
+    }
+
+    fn set_problem(&mut self, principal: &PrincipalId, problem: Option<FirstContactProblem>) {
+        if let Some(contact) = self.disk.contacts.get(principal)
+            && contact.problem != problem
+        {
+            let mut row = contact.clone();
+            row.problem = problem;
+            self.write(Write::PutContact(row));
+        }
+    }
+
+    /// An envelope came in over a connection. What is answered leaves only after what it led to is on disk.
+    pub(crate) fn on_deliver(&mut self, from: NodeId, admission: &Admission, envelope: &[u8]) -> Response {
+        match self.open_letter(from, admission, envelope) {
+            Ok(()) => Response::Delivered {},
+            Err(reason) => Response::Refused { reason },
+        }
+    }
+
+    fn open_letter(&mut self, from: NodeId, admission: &Admission, envelope: &[u8]) -> Result<(), Refusal> {
+        // Admission comes first: opening an envelope is work, and a stranger gets only so much of it.
+        let known = match admission {
+            Admission::Token(token) => self.disk.invites.values().any(|invite| &invite.token == token),
+            Admission::Open => self.is_contact_node(from),
+        };
+        if !known {
+            if matches!(admission, Admission::Token(_)) {
+                return Err(Refusal::NotAdmitted);
+            }
+            self.spend_on_stranger()?;
+        }
+        let plaintext = envelope::open(envelope, &self.disk.identity.envelope).map_err(|_| Refusal::CannotOpen)?;
+        let signed = SignedLetter::from_bytes(&plaintext).map_err(|_| Refusal::Invalid)?;
+        let (letter, devices) = signed
+            .verify(
+                &self.disk.identity.principal,
+                &self.disk.identity.device.id(),
+                self.clock.unix,
+            )
+            .map_err(|error| {
+                tracing::debug!(%error, "a letter does not stand");
+                Refusal::Invalid
+            })?;
+        if letter.from == self.disk.identity.principal {
+            return Err(Refusal::Invalid);
+        }
+        self.take_letter(&letter, &devices, admission)
+    }
+
+    fn take_letter(
+        &mut self,
+        letter: &Letter,
+        devices: &porchlight_wire::device_list::DeviceList,
+        admission: &Admission,
+    ) -> Result<(), Refusal> {
+        if let LetterBody::Introduce {
+            token,
+            name,
+            card,
+            current,
+            grant,
+        } = &letter.body
+        {
+            if !matches!(admission, Admission::Token(shown) if shown == token) {
+                return Err(Refusal::NotAdmitted);
+            }
+            return self.accept_introduction(&Introduction {
+                from: letter.from,
+                devices,
+                token,
+                name: name.as_deref(),
+                card_key: card,
+                card: current,
+                grant: grant.as_ref(),
+            });
+        }
+        let may = crate::access::decide(
+            &self.disk,
+            &crate::access::Subject::Principal(letter.from),
+            crate::access::Action::Write,
+            crate::access::Resource::Letters,
+            self.clock.unix,
+        );
+        if !may.allowed() {
+            return Err(Refusal::NotAdmitted);
+        }
+        match &letter.body {
+            LetterBody::Introduce { .. } => Err(Refusal::NotAdmitted),
+            LetterBody::Grant {
+                card,
+                current,
+                name,
+                grant,
+            } => self.accept_grant(&letter.from, devices, grant, card, current, name.as_deref()),
+            LetterBody::Renew {} => {
+                self.accept_renewal(&letter.from);
+                Ok(())
+            }
+            LetterBody::Ended {} => {
+                self.accept_end(&letter.from, SubscriptionState::Cancelled);
+                Ok(())
+            }
+            LetterBody::Refused { .. } => {
+                self.accept_end(&letter.from, SubscriptionState::Refused);
+                Ok(())
+            }
+        }
+    }
+
+    /// One token out of a bucket that all strangers share.
+    fn spend_on_stranger(&mut self) -> Result<(), Refusal> {
+        let now = self.clock.instant.0;
+        let burst = u64::from(STRANGER_BURST) * STRANGER_REFILL;
+        let floor = self.stranger_credit.max(now);
+        if floor.saturating_sub(now).saturating_add(STRANGER_REFILL) > burst {
+            return Err(Refusal::TooMany);
+        }
+        self.stranger_credit = floor.saturating_add(STRANGER_REFILL);
+        Ok(())
+    }
+}
+
+const fn kind_of(body: &LetterBody) -> &'static str {
+    match body {
+        LetterBody::Introduce { .. } => "introduce",
+        LetterBody::Grant { .. } => "grant",
+        LetterBody::Renew {} => "renew",
+        LetterBody::Ended {} => "ended",
+        LetterBody::Refused { .. } => "refused",
+    }
+}

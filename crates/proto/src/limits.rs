@@ -1,0 +1,108 @@
+//! Every bound of the core, with its reason. Bounds on single objects are in `porchlight_wire::limits`.
+
+/// Contacts. Hundreds is what RFC 2779 2.2.4 asks for; the tables of a node stay a few megabytes at this many.
+pub const CONTACTS: usize = 1_000;
+
+/// Invites kept at once. Each costs two records in the DHT while it lives.
+pub const INVITES: usize = 64;
+
+/// Uses of one invite. Who wants more wants to be public.
+pub const INVITE_USES: u32 = 100;
+
+/// The shortest life of an invite: enough to paste it.
+pub const INVITE_LIFE_MIN: u64 = 60_000;
+
+/// The longest life of an invite. An invite record has to fit into the life of a card beacon (35 days).
+pub const INVITE_LIFE_MAX: u64 = 30 * DAY;
+
+/// Letters that wait to be delivered: a grant and an answer for every contact.
+pub const LETTERS: usize = 2 * CONTACTS;
+
+/// How long a letter is offered before it is given up.
+pub const LETTER_LIFE: u64 = 30 * DAY;
+
+/// Letters on their way at once. Each may need a dial; the rest wait their turn.
+pub const LETTERS_IN_FLIGHT: usize = 16;
+
+/// Characters of a name that others or the user give. Mirrors the bound on names in letters.
+pub const NAME_CHARACTERS: usize = 64;
+
+/// Named consumers of events.
+pub const CONSUMERS: usize = 64;
+
+/// Events kept. At ten changes an hour from each of 20 contacts this is two days.
+pub const EVENTS: u64 = 10_000;
+
+/// How many events above [`EVENTS`] may pile up before the oldest are dropped, so that not every event drops one.
+pub const EVENTS_SLACK: u64 = 500;
+
+/// Answers remembered for idempotency keys.
+pub const ANSWERS: usize = 256;
+
+/// How long an answer is remembered.
+pub const ANSWER_LIFE: u64 = DAY;
+
+/// Lookups under way at once. Commands beyond it are refused, background ones wait.
+pub const LOOKUPS: usize = 128;
+
+/// Beacons taken from one lookup. Two addresses, and a few versions of each.
+pub const FOUND_PER_LOOKUP: usize = 64;
+
+/// Nodes counted as live at once, more than the connection budget allows.
+pub const LIVE_NODES: usize = 1_024;
+
+/// Addresses of this node kept.
+pub const LISTENING: usize = 16;
+
+/// Envelopes tried for strangers: so many at once, and one more every [`STRANGER_REFILL`]. Opening one costs some 0.3 ms.
+pub const STRANGER_BURST: u32 = 32;
+
+/// Milliseconds until one more stranger's envelope may be tried.
+pub const STRANGER_REFILL: u64 = 500;
+
+/// Gossip of one view: so many records at once...
+pub const GOSSIP_BURST: u32 = 5;
+
+/// ...and one more each time so many milliseconds have passed. Forwarders ignore what comes faster.
+pub const GOSSIP_REFILL: u64 = 1_000;
+
+/// How far a record's issue time may lie ahead of our clock, in milliseconds; also what a lease is stretched by where
+/// only the wall clock judges it.
+pub const CLOCK_TOLERANCE: u64 = 30_000;
+
+/// How far above the last sequence a ceiling is committed: an hour of milliseconds, so that refreshes do not each cost a
+/// commit.
+pub const SEQUENCE_AHEAD: u64 = 3_600_000;
+
+/// How long both addresses are in use around the boundary of an epoch.
+pub const EPOCH_OVERLAP: u64 = 3_600_000;
+
+/// How often a record that holds without a lease (a card, an invite record, a closed record) is put again.
+pub const LONG_REFRESH: u64 = 6 * 3_600_000;
+
+/// How long a stopping node waits for its goodbye to be stored.
+pub const GOODBYE_WAIT: u64 = 4_000;
+
+/// How long a lookup that was answered counts as a live source for a view that is only in the DHT.
+pub const LOOKUP_LIVE: u64 = 90_000;
+
+/// How often a view that is only in the DHT is asked for while it is all we have.
+pub const PROVISIONAL_POLL: u64 = 20_000;
+
+/// The least time between two background lookups for one contact.
+pub const LOOKUP_SPACING: u64 = 5_000;
+
+/// How long a grant holds unless it is renewed.
+pub const GRANT_LIFE: u64 = 400 * DAY;
+
+/// First wait before a letter is offered again, in milliseconds; doubled each time.
+pub const RETRY_FIRST: u64 = 2_000;
+
+/// Longest wait before a letter is offered again.
+pub const RETRY_LAST: u64 = 300_000;
+
+/// The least time between two lookups of one contact's card.
+pub const CARD_SPACING: u64 = 30_000;
+
+/// A day, in milliseconds.
+pub const DAY: u64 = 86_400_000;

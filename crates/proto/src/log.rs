@@ -1,0 +1,179 @@
+//! The log of events for local clients, its consumers, and the answers remembered for idempotency keys; and the one
+//! command that needs nothing else, setting our own presence.
+
+use crate::contacts::{check_name, full};
+use crate::event::Event;
+use crate::input::{CommandError, ConsumerStart, Reply};
+use crate::limits::{ANSWER_LIFE, ANSWERS, CONSUMERS, EVENTS, EVENTS_SLACK};
+use crate::node::Node;
+use crate::presence::presentity::document;
+use crate::presence::watcher::not_found;
+use crate::rows::{AnswerRow, ConsumerRow, EventRow, OwnPresenceRow, Status};
+use crate::step::{Effect, Write};
+use porchlight_wire::presence::Note;
+
+/// Characters of an idempotency key: a UUID and then some.
+const KEY_CHARACTERS: usize = 64;
+
+impl Node {
+    /// Numbers an event and writes it in the transaction of what it tells of.
+    pub(crate) fn tell(&mut self, event: Event) {
+        let number = self.disk.newest_event.saturating_add(1);
+        self.write(Write::PutEvent(EventRow {
+            number,
+            at: self.clock.unix,
+            event,
+        }));
+        self.step.effect(Effect::Events { newest: number });
+    }
+
+    /// Drops the oldest events once too many have piled up. A consumer that had not read them is told so when it comes.
+    pub(crate) fn trim_events(&mut self) {
+        let kept = self
+            .disk
+            .newest_event
+            .saturating_add(1)
+            .saturating_sub(self.disk.oldest_event);
+        if kept > EVENTS + EVENTS_SLACK {
+            let below = self.disk.newest_event.saturating_add(1).saturating_sub(EVENTS);
+            self.write(Write::DropEvents { below });
+        }
+    }
+
+    /// `Command::Consumer`.
+    pub(crate) fn command_consumer(&mut self, name: &str, from: ConsumerStart) -> Result<Reply, CommandError> {
+        check_name(name)?;
+        if let Some(consumer) = self.disk.consumers.get(name) {
+            return Ok(Reply::Consumer {
+                acknowledged: consumer.acknowledged,
+                newest: self.disk.newest_event,
+            });
+        }
+        if self.disk.consumers.len() >= CONSUMERS {
+            self.drop_oldest_consumer()?;
+        }
+        let acknowledged = match from {
+            ConsumerStart::Oldest => self.disk.oldest_event.saturating_sub(1),
+            ConsumerStart::Now => self.disk.newest_event,
+        };
+        self.write(Write::PutConsumer(ConsumerRow {
+            name: name.to_owned(),
+            acknowledged,
+            seen: self.clock.unix,
+        }));
+        Ok(Reply::Consumer {
+            acknowledged,
+            newest: self.disk.newest_event,
+        })
+    }
+
+    /// A consumer nobody has heard of for longer than any event is kept makes room for a new one.
+    fn drop_oldest_consumer(&mut self) -> Result<(), CommandError> {
+        let gone = self
+            .disk
+            .consumers
+            .values()
+            .filter(|consumer| consumer.acknowledged.saturating_add(1) < self.disk.oldest_event)
+            .min_by_key(|consumer| consumer.seen)
+            .map(|consumer| consumer.name.clone())
+            .ok_or_else(|| full("consumer of events", CONSUMERS))?;
+        self.write(Write::DeleteConsumer(gone));
+        Ok(())
+    }
+
+    /// `Command::Acknowledge`.
+    pub(crate) fn command_acknowledge(&mut self, name: &str, number: u64) -> Result<Reply, CommandError> {
+        let Some(consumer) = self.disk.consumers.get(name) else {
+            return Err(not_found("consumer of events", name));
+        };
+        if number > self.disk.newest_event {
+            return Err(CommandError::Invalid {
+                what: "the event to acknowledge".to_owned(),
+                expected: format!("at most {}, the newest there is", self.disk.newest_event),
+                got: number.to_string(),
+            });
+        }
+        let mut row = consumer.clone();
+        if number > row.acknowledged {
+            row.acknowledged = number;
+            row.seen = self.clock.unix;
+            self.write(Write::PutConsumer(row.clone()));
+        }
+        Ok(Reply::Consumer {
+            acknowledged: row.acknowledged,
+            newest: self.disk.newest_event,
+        })
+    }
+
+    /// `Command::SetPresence`.
+    pub(crate) fn command_set_presence(&mut self, status: Status, note: Option<Note>) -> Result<Reply, CommandError> {
+        let row = OwnPresenceRow {
+            status,
+            note,
+            since: self.clock.unix,
+        };
+        document(self.disk.identity.principal, &row)
+            .check()
+            .map_err(|error| CommandError::Invalid {
+                what: "the presence".to_owned(),
+                expected: "a document within its bounds".to_owned(),
+                got: error.to_string(),
+            })?;
+        let reply = Reply::Presence {
+            status,
+            note: row.note.clone(),
+        };
+        let same = self
+            .disk
+            .own
+            .as_ref()
+            .is_some_and(|own| own.status == row.status && own.note == row.note);
+        if !same {
+            let event = Event::OwnPresenceChanged {
+                status,
+                note: row.note.clone(),
+            };
+            self.write(Write::PutOwnPresence(row));
+            self.touch_presence();
+            self.tell(event);
+        }
+        Ok(reply)
+    }
+
+    /// Remembers the answer to a call with an idempotency key, in the transaction of what it answers.
+    pub(crate) fn remember_answer(&mut self, key: String, reply: Reply) {
+        let now = self.clock.unix;
+        let mut gone: Vec<String> = self
+            .disk
+            .answers
+            .values()
+            .filter(|answer| answer.at.plus(ANSWER_LIFE) <= now)
+            .map(|answer| answer.key.clone())
+            .collect();
+        if gone.is_empty() && self.disk.answers.len() >= ANSWERS {
+            gone.extend(
+                self.disk
+                    .answers
+                    .values()
+                    .min_by_key(|answer| answer.at)
+                    .map(|answer| answer.key.clone()),
+            );
+        }
+        for key in gone {
+            self.write(Write::DeleteAnswer(key));
+        }
+        self.write(Write::PutAnswer(AnswerRow { key, at: now, reply }));
+    }
+}
+
+/// Idempotency keys: 1 to [`KEY_CHARACTERS`] printable ASCII characters.
+pub(crate) fn valid_key(key: &str) -> Result<(), CommandError> {
+    if (1..=KEY_CHARACTERS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(CommandError::Invalid {
+        what: "the idempotency key".to_owned(),
+        expected: format!("1 to {KEY_CHARACTERS} printable ASCII characters"),
+        got: format!("{} bytes", key.len()),
+    })
+}

@@ -1,0 +1,494 @@
+//! The core itself: owns all state, takes one input at a time, and returns a step.
+//!
+//! An input is routed to the part it concerns; then everything that has become due is done ([`Node::settle`]). All
+//! changes of durable state go through [`Snapshot::apply`], so that memory and disk cannot differ.
+
+use crate::clock::{Clock, Instant};
+use crate::event::Event;
+use crate::input::{Command, CommandError, ExchangeId, Input, LiveNode, LookupId, PutId, Reply, RequestId};
+use crate::letters::Outbox;
+use crate::limits::{FOUND_PER_LOOKUP, GOODBYE_WAIT, LISTENING, LIVE_NODES};
+use crate::log::valid_key;
+use crate::presence::watcher::Watched;
+use crate::publication::{Name, Publication};
+use crate::snapshot::Snapshot;
+use crate::step::{Effect, Step, Write};
+use porchlight_wire::beacon::VerifiedBeacon;
+use porchlight_wire::blind::{BlindedKey, Epoch};
+use porchlight_wire::card::Card;
+use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId, RandomId};
+use porchlight_wire::invite::Invite;
+use porchlight_wire::network::{Network, TopicIndex};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the owner configured, as far as the core is concerned.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The network this node is in.
+    pub network: Network,
+    /// This node's transport identity, named in its card.
+    pub node: NodeId,
+    /// What a new contact is told as our name.
+    pub name: Option<String>,
+    /// How long a presence record holds, in milliseconds.
+    pub lease: u64,
+    /// The least time between two puts of one view into the DHT, in milliseconds.
+    pub dht_interval: u64,
+    /// Whether our addresses stand in our card.
+    pub card_addresses: bool,
+    /// Whether presence is followed at a relay instead of by being in topics.
+    pub follow: bool,
+    /// Entry points, named in invites while we are connected to them.
+    pub seed_peers: Vec<NodeAddress>,
+}
+
+/// The core.
+#[derive(Debug)]
+pub struct Node {
+    pub(crate) config: Config,
+    pub(crate) disk: Snapshot,
+    pub(crate) rng: ChaCha20Rng,
+    /// The reading that came with the input at hand.
+    pub(crate) clock: Clock,
+    /// What the input at hand has led to so far.
+    pub(crate) step: Step,
+    pub(crate) phase: Phase,
+    /// The last sequence used.
+    pub(crate) sequence: u64,
+    last_id: u64,
+
+    pub(crate) publications: BTreeMap<Name, Publication>,
+    pub(crate) puts: BTreeMap<PutId, Name>,
+    pub(crate) work: BTreeMap<BlindedKey, u64>,
+    pub(crate) work_asked: BTreeSet<BlindedKey>,
+
+    pub(crate) watched: BTreeMap<PrincipalId, Watched>,
+    pub(crate) lookups: BTreeMap<LookupId, Lookup>,
+    /// Whose record is expected at which address.
+    pub(crate) index: BTreeMap<BlindedKey, (PrincipalId, Epoch)>,
+    pub(crate) interest_changed: bool,
+    pub(crate) interest_until: Option<Instant>,
+    pub(crate) sent: Sent,
+
+    /// Verified cards of contacts.
+    pub(crate) cards: BTreeMap<PrincipalId, Card>,
+    pub(crate) outbox: Outbox,
+    /// Until when the tokens for strangers' envelopes were used up.
+    pub(crate) stranger_credit: u64,
+
+    pub(crate) connected: BTreeMap<NodeId, bool>,
+    pub(crate) live: Vec<LiveNode>,
+    pub(crate) live_changed: bool,
+    pub(crate) reachable: bool,
+    pub(crate) listening: BTreeSet<Address>,
+}
+
+/// Where the node is in its life.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// Restored, and not yet told to start.
+    Waiting,
+    /// At work.
+    Up,
+    /// Goodbyes are on their way.
+    Leaving(Leaving),
+    /// Everything was said.
+    Gone,
+}
+
+/// What a leaving node still waits for.
+#[derive(Debug)]
+pub(crate) struct Leaving {
+    pub(crate) puts: BTreeSet<PutId>,
+    pub(crate) until: Instant,
+}
+
+/// What a lookup is for.
+#[derive(Clone, Debug)]
+pub(crate) enum Purpose {
+    /// The newest record of a contact, perhaps for a fetcher who waits.
+    Presence {
+        principal: PrincipalId,
+        fetcher: Option<RequestId>,
+    },
+    /// The newest card of a contact.
+    Card { principal: PrincipalId },
+    /// The invite record of an invite that is being used.
+    InviteRecord { adding: Box<Adding> },
+    /// The inviter's card.
+    InviterCard {
+        adding: Box<Adding>,
+        record: Box<porchlight_wire::card::InviteRecord>,
+    },
+}
+
+/// An invite that is being used.
+#[derive(Clone, Debug)]
+pub(crate) struct Adding {
+    pub(crate) request: RequestId,
+    pub(crate) key: Option<String>,
+    pub(crate) invite: Invite,
+    pub(crate) name: Option<String>,
+}
+
+/// A lookup under way.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    pub(crate) purpose: Purpose,
+    pub(crate) addresses: Vec<(BlindedKey, Epoch)>,
+    pub(crate) found: Vec<(VerifiedBeacon, Epoch)>,
+}
+
+/// What was last asked of the network, so that only changes are sent.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    pub(crate) topics: BTreeSet<TopicIndex>,
+    pub(crate) follow: Vec<BlindedKey>,
+    pub(crate) keep: Vec<NodeAddress>,
+}
+
+impl Node {
+    /// Takes up where the disk left off. `seed` is fresh from the operating system at each start and never stored:
+    /// using one again would repeat nonces.
+    #[must_use]
+    pub fn restore(snapshot: Snapshot, config: Config, seed: [u8; 32], clock: Clock) -> Self {
+        let sequence = snapshot.ceiling;
+        let mut node = Self {
+            config,
+            disk: snapshot,
+            rng: ChaCha20Rng::from_seed(seed),
+            clock,
+            step: Step::default(),
+            phase: Phase::Waiting,
+            sequence,
+            last_id: 0,
+            publications: BTreeMap::new(),
+            puts: BTreeMap::new(),
+            work: BTreeMap::new(),
+            work_asked: BTreeSet::new(),
+            watched: BTreeMap::new(),
+            lookups: BTreeMap::new(),
+            index: BTreeMap::new(),
+            interest_changed: true,
+            interest_until: None,
+            sent: Sent::default(),
+            cards: BTreeMap::new(),
+            outbox: Outbox::default(),
+            stranger_credit: 0,
+            connected: BTreeMap::new(),
+            live: Vec::new(),
+            live_changed: false,
+            reachable: false,
+            listening: BTreeSet::new(),
+        };
+        node.remember_cards();
+        node
+    }
+
+    /// Takes one input. Never fails: a bad frame is a refusal on the wire, a bad command a reply.
+    pub fn handle(&mut self, clock: Clock, input: Input) -> Step {
+        self.clock = clock;
+        self.route(input);
+        self.settle();
+        std::mem::take(&mut self.step)
+    }
+
+    /// When to come back with [`Input::Deadline`], if nothing else happens first.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Waiting | Phase::Gone => None,
+            Phase::Leaving(leaving) => Some(leaving.until),
+            Phase::Up => [
+                self.next_publication(),
+                self.next_watch(),
+                self.next_letter(),
+                self.next_invite_end(),
+                self.interest_until,
+            ]
+            .into_iter()
+            .flatten()
+            .min(),
+        }
+    }
+
+    /// The durable state as of the last step: equal to what is on disk once all steps were committed.
+    #[must_use]
+    pub const fn snapshot(&self) -> &Snapshot {
+        &self.disk
+    }
+
+    fn route(&mut self, input: Input) {
+        match input {
+            Input::Start => self.on_start(),
+            Input::Command {
+                request,
+                idempotency_key,
+                command,
+            } => self.on_command(request, idempotency_key, command),
+            Input::Connected { node, relay } => self.on_connected(node, relay),
+            Input::Disconnected { node } => self.on_disconnected(node),
+            Input::Listening { address } => self.on_listening(address),
+            Input::Request {
+                from,
+                exchange,
+                request,
+            } => self.on_request(from, exchange, request),
+            Input::Response { exchange, response } => self.on_response(exchange, &response),
+            Input::ExchangeFailed {
+                exchange,
+                perhaps_processed,
+                reason,
+            } => self.on_exchange_failed(exchange, perhaps_processed, &reason),
+            Input::Beacon { beacon, source } => self.on_beacon(&beacon, source),
+            Input::Found { lookup, beacon } => self.on_found(lookup, beacon),
+            Input::LookupDone { lookup, answered } => self.on_lookup_done(lookup, answered),
+            Input::PutDone { put, stored, asked } => self.on_put_done(put, stored, asked),
+            Input::Live { nodes } => self.on_live(nodes),
+            Input::Worked { pk, nonce } => self.on_worked(pk, nonce),
+            Input::Deadline => {}
+        }
+    }
+
+    /// Does everything that has become due, in the order in which one thing leads to the next.
+    fn settle(&mut self) {
+        match &self.phase {
+            Phase::Waiting | Phase::Gone => {}
+            Phase::Leaving(leaving) => {
+                if leaving.puts.is_empty() || leaving.until <= self.clock.instant {
+                    self.phase = Phase::Gone;
+                    self.step.effect(Effect::Halt);
+                }
+            }
+            Phase::Up => {
+                self.end_invites();
+                if self.interest_until.is_some_and(|at| at <= self.clock.instant) {
+                    self.interest_changed = true;
+                }
+                if self.interest_changed {
+                    self.sync_publications();
+                    self.sync_watched();
+                    self.sync_interest();
+                    self.interest_changed = false;
+                }
+                self.watch_due();
+                self.live_changed = false;
+                self.offer_letters();
+                self.publish_due();
+            }
+        }
+        self.trim_events();
+    }
+
+    fn on_start(&mut self) {
+        if !matches!(self.phase, Phase::Waiting) {
+            return;
+        }
+        self.phase = Phase::Up;
+        self.interest_changed = true;
+        self.tell(Event::NodeStarted);
+    }
+
+    fn on_command(&mut self, request: RequestId, key: Option<String>, command: Command) {
+        if let Some(key) = &key {
+            if let Err(error) = valid_key(key) {
+                self.reply(request, Err(error));
+                return;
+            }
+            if let Some(answer) = self.disk.answers.get(key) {
+                let reply = answer.reply.clone();
+                self.reply(request, Ok(reply));
+                return;
+            }
+        }
+        if !matches!(self.phase, Phase::Up) {
+            self.reply(request, Err(CommandError::Stopping));
+            return;
+        }
+        let result = match command {
+            Command::CreateInvite { uses, expires_in, view } => {
+                self.command_create_invite(uses, expires_in, &view).map(Some)
+            }
+            Command::AddContact { invite, name } => self.command_add_contact(request, key.clone(), &invite, name),
+            Command::ListContacts => Ok(Some(self.command_list_contacts())),
+            Command::SetPresence { status, note } => self.command_set_presence(status, note).map(Some),
+            Command::Fetch { contact } => self.command_fetch(request, &contact),
+            Command::Subscribe { contact } => self.command_subscribe(&contact),
+            Command::Unsubscribe { contact } => self.command_unsubscribe(&contact),
+            Command::ListPresence => Ok(Some(self.command_list_presence())),
+            Command::Consumer { name, from } => self.command_consumer(&name, from).map(Some),
+            Command::Acknowledge { name, number } => self.command_acknowledge(&name, number).map(Some),
+            Command::Stop => {
+                self.leave();
+                Ok(Some(Reply::Stopping))
+            }
+        };
+        match result {
+            Ok(None) => {}
+            Ok(Some(reply)) => self.answer(request, key, reply),
+            Err(error) => self.reply(request, Err(error)),
+        }
+    }
+
+    /// Answers a command and remembers the answer under its idempotency key.
+    pub(crate) fn answer(&mut self, request: RequestId, key: Option<String>, reply: Reply) {
+        if let Some(key) = key {
+            self.remember_answer(key, reply.clone());
+        }
+        self.reply(request, Ok(reply));
+    }
+
+    pub(crate) fn reply(&mut self, request: RequestId, result: Result<Reply, CommandError>) {
+        self.step.effect(Effect::Reply { request, result });
+    }
+
+    /// Makes a change durable: in memory now, on disk before any effect of this step leaves.
+    pub(crate) fn write(&mut self, write: Write) {
+        self.disk.apply(&write);
+        self.step.write(write);
+    }
+
+    /// A number that names an exchange, lookup or put within this run.
+    pub(crate) const fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    pub(crate) fn random_id(&mut self) -> RandomId {
+        RandomId::random(&mut self.rng)
+    }
+
+    fn on_connected(&mut self, node: NodeId, relay: bool) {
+        let known = self.connected.insert(node, relay);
+        if relay && known != Some(true) {
+            self.tell(Event::RelayAdded { node });
+            for publication in self.publications.values_mut() {
+                publication.offer_again();
+            }
+            if self.config.seed_peers.iter().any(|seed| seed.node == node) {
+                self.touch_card();
+            }
+        }
+        self.letters_due_at(node);
+    }
+
+    fn on_disconnected(&mut self, node: NodeId) {
+        if self.connected.remove(&node) == Some(true) {
+            self.tell(Event::RelayLost { node });
+        }
+    }
+
+    fn on_listening(&mut self, address: Address) {
+        if self.listening.len() < LISTENING && self.listening.insert(address) {
+            self.touch_card();
+        }
+    }
+
+    fn on_live(&mut self, mut nodes: Vec<LiveNode>) {
+        nodes.truncate(LIVE_NODES);
+        nodes.sort_by_key(|live| live.node);
+        let newcomers: BTreeSet<TopicIndex> = {
+            let before = &self.live;
+            let any_relay = nodes.iter().any(|live| live.relay);
+            nodes
+                .iter()
+                .flat_map(|live| {
+                    let was = before.iter().find(|other| other.node == live.node);
+                    live.topics
+                        .iter()
+                        .filter(move |topic| was.is_none_or(|was| !was.topics.contains(topic)))
+                        .filter(move |topic| {
+                            // With a relay there, whoever comes new asks the DHT. Without one, or when the first one
+                            // appears, only a new record reaches those in the topic.
+                            !any_relay || !before.iter().any(|other| other.topics.contains(topic))
+                        })
+                        .copied()
+                })
+                .collect()
+        };
+        self.live = nodes;
+        self.live_changed = true;
+        let reachable = self
+            .live
+            .iter()
+            .any(|live| live.relay || self.is_contact_node(live.node));
+        if reachable != self.reachable {
+            self.reachable = reachable;
+            self.tell(Event::ReachabilityChanged { reachable });
+        }
+        self.touch_topics(&newcomers);
+    }
+
+    fn on_found(&mut self, lookup: LookupId, beacon: VerifiedBeacon) {
+        let Some(under_way) = self.lookups.get_mut(&lookup) else {
+            return;
+        };
+        let Some((_, epoch)) = under_way.addresses.iter().find(|(pk, _)| *pk == beacon.pk()).copied() else {
+            return;
+        };
+        if under_way.found.len() < FOUND_PER_LOOKUP && !under_way.found.iter().any(|(known, _)| *known == beacon) {
+            under_way.found.push((beacon, epoch));
+        }
+    }
+
+    fn on_lookup_done(&mut self, lookup: LookupId, answered: u32) {
+        let Some(mut done) = self.lookups.remove(&lookup) else {
+            return;
+        };
+        done.found
+            .sort_by_key(|(beacon, _)| std::cmp::Reverse(beacon.sequence()));
+        match done.purpose {
+            Purpose::Presence { principal, fetcher } => {
+                self.on_presence_looked_up(&principal, fetcher, &done.found, answered);
+            }
+            Purpose::Card { principal } => self.on_card_looked_up(&principal, &done.found),
+            Purpose::InviteRecord { adding } => self.on_invite_record(*adding, &done.found, answered),
+            Purpose::InviterCard { adding, record } => self.on_inviter_card(*adding, &record, &done.found),
+        }
+    }
+
+    fn leave(&mut self) {
+        self.tell(Event::NodeStopping);
+        let puts = self.say_goodbye();
+        // What follows a clean end need not go on from an hour ahead.
+        self.write(Write::PutCeiling(self.sequence));
+        for purpose in std::mem::take(&mut self.lookups)
+            .into_values()
+            .map(|lookup| lookup.purpose)
+        {
+            match purpose {
+                Purpose::Presence {
+                    fetcher: Some(request), ..
+                } => self.reply(request, Err(CommandError::Stopping)),
+                Purpose::InviteRecord { adding } | Purpose::InviterCard { adding, .. } => {
+                    self.reply(adding.request, Err(CommandError::Stopping));
+                }
+                Purpose::Presence { fetcher: None, .. } | Purpose::Card { .. } => {}
+            }
+        }
+        self.phase = Phase::Leaving(Leaving {
+            puts,
+            until: self.clock.instant.plus(GOODBYE_WAIT),
+        });
+    }
+
+    fn on_request(&mut self, from: NodeId, exchange: ExchangeId, request: porchlight_wire::frame::Request) {
+        use porchlight_wire::frame::{Refusal, Request, Response};
+        let response = match request {
+            Request::Deliver { admission, envelope } if matches!(self.phase, Phase::Up) => {
+                self.on_deliver(from, &admission, &envelope)
+            }
+            // Records are served by `net` itself, from its shelf.
+            Request::Deliver { .. }
+            | Request::RecordPut { .. }
+            | Request::RecordGet { .. }
+            | Request::RecordFollow { .. }
+            | Request::Relays {} => Response::Refused {
+                reason: Refusal::NotServed,
+            },
+        };
+        self.step.effect(Effect::Respond { exchange, response });
+    }
+}

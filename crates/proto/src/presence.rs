@@ -1,0 +1,7 @@
+//! Presence: what is published of ours, and what a watcher is told of theirs.
+
+pub mod belief;
+pub mod presentity;
+pub mod watcher;
+
+pub use belief::{Received, Record, belief};

@@ -1,0 +1,590 @@
+//! The watcher (RFC 2778 section 2.2): takes in records of contacts we are subscribed to, asks for what was missed, and
+//! tells local clients when what is to be believed has changed. Subscriber, fetcher and poller in one.
+
+use crate::access::{Action, Resource, Subject, decide};
+use crate::clock::Instant;
+use crate::event::{Event, Source, Told};
+use crate::input::{BeaconSource, CommandError, ContactPresence, LookupId, Reply, RequestId};
+use crate::limits::{DAY, LOOKUP_LIVE, LOOKUP_SPACING, LOOKUPS, PROVISIONAL_POLL};
+use crate::node::{Node, Purpose};
+use crate::presence::belief::{Received, Record, belief};
+use crate::publication::SLOT;
+use crate::rows::{ContactRow, ObservedRow, SubscriptionState};
+use crate::step::Write;
+use porchlight_wire::beacon::VerifiedBeacon;
+use porchlight_wire::blind::{BlindedKey, Epoch, Kind};
+use porchlight_wire::ids::PrincipalId;
+use porchlight_wire::network::TopicIndex;
+use porchlight_wire::presence::PresenceState;
+use porchlight_wire::time::UnixMillis;
+use std::collections::BTreeSet;
+
+/// After how long without any record an active subscription counts as stale: by then every copy has expired.
+const STALE_AFTER: u64 = 50 * 3_600_000;
+
+/// What is held in memory about one subscription.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    received: Received,
+    /// The record was on our disk when the node came up.
+    from_disk: bool,
+    told: Told,
+    /// Topics in which its records are gossiped.
+    topics: BTreeSet<TopicIndex>,
+    had_source: bool,
+    /// For a view that is only in the DHT: until when the last answered lookup counts as a live source.
+    lookup_live_until: Option<Instant>,
+    looking: bool,
+    not_before: Instant,
+    repair_at: Option<Instant>,
+    poll_at: Option<Instant>,
+}
+
+impl Node {
+    /// Brings the table of watched contacts in line with the subscriptions.
+    pub(crate) fn sync_watched(&mut self) {
+        let subscribed: BTreeSet<PrincipalId> = self
+            .disk
+            .contacts
+            .values()
+            .filter(|contact| is_live(contact.subscription))
+            .map(|contact| contact.principal)
+            .collect();
+        self.watched.retain(|principal, _| subscribed.contains(principal));
+        for principal in subscribed {
+            if self.watched.contains_key(&principal) {
+                continue;
+            }
+            let told = self.believe(&principal, Received::Late, true, false);
+            self.watched.insert(
+                principal,
+                Watched {
+                    received: Received::Late,
+                    from_disk: true,
+                    told,
+                    topics: BTreeSet::new(),
+                    had_source: false,
+                    lookup_live_until: None,
+                    looking: false,
+                    not_before: Instant(0),
+                    repair_at: None,
+                    poll_at: Some(self.clock.instant),
+                },
+            );
+        }
+    }
+
+    /// The view that `principal`'s subscription reads has become another one: start afresh with it.
+    pub(crate) fn watch_anew(&mut self, principal: &PrincipalId) {
+        if let Some(watched) = self.watched.get_mut(principal) {
+            watched.poll_at = Some(self.clock.instant);
+            watched.repair_at = None;
+            watched.looking = false;
+            watched.not_before = Instant(0);
+            watched.lookup_live_until = None;
+        }
+    }
+
+    /// The topics in which `principal`'s records are gossiped, as computed from the view we hold.
+    pub(crate) fn set_watched_topics(&mut self, principal: &PrincipalId, topics: BTreeSet<TopicIndex>) {
+        if let Some(watched) = self.watched.get_mut(principal) {
+            watched.topics = topics;
+        }
+    }
+
+    /// A beacon came in unasked.
+    pub(crate) fn on_beacon(&mut self, beacon: &VerifiedBeacon, source: BeaconSource) {
+        let Some((principal, epoch)) = self.index.get(&beacon.pk()).copied() else {
+            return;
+        };
+        let from_their_node = |node| {
+            self.cards
+                .get(&principal)
+                .is_some_and(|card| card.bundle.addresses.iter().any(|address| address.node == node))
+        };
+        let source = match source {
+            BeaconSource::Gossip(node) if from_their_node(node) => Source::Direct,
+            BeaconSource::Gossip(_) => Source::Gossip,
+            BeaconSource::Follow(_) => Source::Relay,
+        };
+        if self.take_in(&principal, epoch, beacon, source) {
+            self.reconsider(&principal);
+        }
+    }
+
+    /// Judges a record and keeps it if it is newer than what we have. The local subscription manager's filter is here:
+    /// nothing passes without a live subscription and a grant that covers it.
+    fn take_in(&mut self, principal: &PrincipalId, epoch: Epoch, beacon: &VerifiedBeacon, source: Source) -> bool {
+        let may = decide(
+            &self.disk,
+            &Subject::Principal(*principal),
+            Action::Notify,
+            Resource::PresenceOf(*principal),
+            self.clock.unix,
+        );
+        if !may.allowed() {
+            return false;
+        }
+        let Some((state, generation)) = self.read_record(principal, epoch, beacon) else {
+            return false;
+        };
+        if let Some(known) = self.disk.observed.get(principal)
+            && known.generation == generation
+            && known.sequence >= beacon.sequence()
+        {
+            return false;
+        }
+        let lease = state.lease;
+        self.write(Write::PutObserved(ObservedRow {
+            principal: *principal,
+            generation,
+            sequence: beacon.sequence(),
+            state,
+            source,
+            received: self.clock.unix,
+        }));
+        let now = self.clock.instant;
+        if let Some(watched) = self.watched.get_mut(principal) {
+            watched.received = match source {
+                Source::Direct | Source::Gossip | Source::Relay => Received::Live(now),
+                Source::Dht | Source::Cache => Received::Late,
+            };
+            watched.from_disk = false;
+            // Shortly before the lease is over we ask whether a newer record was missed.
+            watched.repair_at = Some(now.plus(lease / 6 * 5));
+        }
+        if self.subscription_of(principal) == Some(SubscriptionState::Stale) {
+            self.set_subscription(principal, Some(SubscriptionState::Active));
+        }
+        true
+    }
+
+    /// Opens a record with the view we hold of `principal`, and checks that it is about them.
+    fn read_record(
+        &self,
+        principal: &PrincipalId,
+        epoch: Epoch,
+        beacon: &VerifiedBeacon,
+    ) -> Option<(PresenceState, u64)> {
+        let held = self.disk.contacts.get(principal)?.held.as_ref()?;
+        let payload = beacon
+            .open(&held.read, epoch, SLOT)
+            .inspect_err(|error| tracing::debug!(%error, "a record of a contact does not open"))
+            .ok()?;
+        let state = PresenceState::from_bytes(&payload)
+            .inspect_err(|error| tracing::debug!(%error, "a record of a contact cannot be read"))
+            .ok()?;
+        if state.document.entity != *principal {
+            tracing::debug!("a record of a contact is about someone else");
+            return None;
+        }
+        Some((state, held.generation))
+    }
+
+    /// Whether there is a live source for `principal`'s presence.
+    fn has_source(&self, principal: &PrincipalId, watched: &Watched) -> bool {
+        if self.is_lookup_only(principal) {
+            return watched
+                .lookup_live_until
+                .is_some_and(|until| until > self.clock.instant);
+        }
+        self.live.iter().any(|live| {
+            (live.relay || self.is_node_of(principal, live.node))
+                && live.topics.iter().any(|topic| watched.topics.contains(topic))
+        })
+    }
+
+    /// Whether what we hold of `principal` is published in the DHT only.
+    fn is_lookup_only(&self, principal: &PrincipalId) -> bool {
+        self.disk
+            .contacts
+            .get(principal)
+            .and_then(|contact| contact.held.as_ref())
+            .is_some_and(|held| !held.rights.contains(&porchlight_wire::grant::Right::Subscribe))
+    }
+
+    fn believe(&self, principal: &PrincipalId, received: Received, from_disk: bool, live: bool) -> Told {
+        let record = self.disk.observed.get(principal).map(|row| Record {
+            state: &row.state,
+            sequence: row.sequence,
+            source: if from_disk { Source::Cache } else { row.source },
+            received,
+        });
+        belief(record.as_ref(), live, self.clock)
+    }
+
+    /// Works out anew what is told of `principal`, and tells it if it has changed.
+    pub(crate) fn reconsider(&mut self, principal: &PrincipalId) {
+        let Some(mut watched) = self.watched.remove(principal) else {
+            return;
+        };
+        let live = self.has_source(principal, &watched);
+        if live && !watched.had_source && !self.is_lookup_only(principal) {
+            // We were cut off: something may have been missed.
+            watched.poll_at = Some(self.clock.instant);
+        }
+        watched.had_source = live;
+        watched.lookup_live_until = watched.lookup_live_until.filter(|until| *until > self.clock.instant);
+        let told = self.believe(principal, watched.received, watched.from_disk, live);
+        let changed = told.verdict != watched.told.verdict || told.document != watched.told.document;
+        let old = std::mem::replace(&mut watched.told, told.clone());
+        self.watched.insert(*principal, watched);
+        if changed && let Some(contact) = self.disk.contacts.get(principal) {
+            let event = Event::PresenceChanged {
+                contact: contact.name.clone(),
+                principal: *principal,
+                old: Some(old),
+                new: told,
+            };
+            self.tell(event);
+        }
+    }
+
+    /// Does what the time asks of the watcher: leases that are over, repairs, polls, silence.
+    pub(crate) fn watch_due(&mut self) {
+        let now = self.clock.instant;
+        let principals: Vec<PrincipalId> = self.watched.keys().copied().collect();
+        for principal in principals {
+            if self.live_changed || self.watched.get(&principal).is_some_and(|watched| self.is_due(watched)) {
+                self.reconsider(&principal);
+            }
+            let Some(watched) = self.watched.get_mut(&principal) else {
+                continue;
+            };
+            let repair = watched.repair_at.is_some_and(|at| at <= now);
+            let poll = watched.poll_at.is_some_and(|at| at <= now);
+            if (repair || poll) && !watched.looking && watched.not_before <= now {
+                watched.repair_at = watched.repair_at.filter(|at| *at > now);
+                watched.poll_at = watched.poll_at.filter(|at| *at > now);
+                watched.not_before = now.plus(LOOKUP_SPACING);
+                self.look_for(&principal, None);
+            }
+            self.notice_silence(&principal);
+        }
+    }
+
+    /// Whether time alone changes what is told.
+    fn is_due(&self, watched: &Watched) -> bool {
+        watched.told.holds_until.is_some_and(|at| at <= self.clock.unix)
+            || watched
+                .lookup_live_until
+                .is_some_and(|until| until <= self.clock.instant)
+    }
+
+    /// An active subscription whose view went silent is shown as stale.
+    fn notice_silence(&mut self, principal: &PrincipalId) {
+        if self.subscription_of(principal) != Some(SubscriptionState::Active) {
+            return;
+        }
+        let silent = self
+            .disk
+            .observed
+            .get(principal)
+            .is_some_and(|row| row.received.plus(STALE_AFTER) <= self.clock.unix);
+        let connected = self.watched.get(principal).is_some_and(|watched| watched.had_source);
+        if silent && connected {
+            self.set_subscription(principal, Some(SubscriptionState::Stale));
+        }
+    }
+
+    /// When [`watch_due`](Self::watch_due) has something to do next.
+    pub(crate) fn next_watch(&self) -> Option<Instant> {
+        self.watched
+            .iter()
+            .filter_map(|(principal, watched)| {
+                let lookup = [watched.repair_at, watched.poll_at]
+                    .into_iter()
+                    .flatten()
+                    .min()
+                    .filter(|_| !watched.looking)
+                    .map(|at| at.max(watched.not_before));
+                let over = watched.told.holds_until.map(|at| self.instant_of(at));
+                let source = watched.lookup_live_until.filter(|until| *until > self.clock.instant);
+                let silent = self
+                    .disk
+                    .observed
+                    .get(principal)
+                    .map(|row| row.received.plus(STALE_AFTER))
+                    .filter(|at| *at > self.clock.unix)
+                    .map(|at| self.instant_of(at));
+                [lookup, over, source, silent].into_iter().flatten().min()
+            })
+            .min()
+    }
+
+    /// Asks the network for `principal`'s newest record: today's and yesterday's address.
+    pub(crate) fn look_for(&mut self, principal: &PrincipalId, fetcher: Option<RequestId>) {
+        let Some(held) = self
+            .disk
+            .contacts
+            .get(principal)
+            .and_then(|contact| contact.held.as_ref())
+        else {
+            return;
+        };
+        if self.lookups.len() >= LOOKUPS {
+            return;
+        }
+        let today = held.read.epoch(Kind::Presence, self.clock.unix);
+        let addresses: Vec<(BlindedKey, Epoch)> = [Some(today), today.0.checked_sub(1).map(Epoch)]
+            .into_iter()
+            .flatten()
+            .map(|epoch| (held.read.blinded(Kind::Presence, epoch, SLOT), epoch))
+            .collect();
+        if let Some(watched) = self.watched.get_mut(principal) {
+            watched.looking = true;
+        }
+        self.start_lookup(
+            addresses,
+            Vec::new(),
+            Purpose::Presence {
+                principal: *principal,
+                fetcher,
+            },
+        );
+    }
+
+    /// A lookup for presence has ended.
+    pub(crate) fn on_presence_looked_up(
+        &mut self,
+        principal: &PrincipalId,
+        fetcher: Option<RequestId>,
+        found: &[(VerifiedBeacon, Epoch)],
+        answered: u32,
+    ) {
+        let now = self.clock.instant;
+        let lookup_only = self.is_lookup_only(principal);
+        if let Some(watched) = self.watched.get_mut(principal) {
+            watched.looking = false;
+            if answered > 0 {
+                watched.lookup_live_until = Some(now.plus(LOOKUP_LIVE));
+            }
+            if lookup_only {
+                watched.poll_at = Some(now.plus(PROVISIONAL_POLL));
+            }
+        }
+        let newest = found.iter().max_by_key(|(beacon, _)| beacon.sequence());
+        for (beacon, epoch) in found {
+            self.take_in(principal, *epoch, beacon, Source::Dht);
+        }
+        self.reconsider(principal);
+        if let Some(request) = fetcher {
+            let result = self.fetched(principal, newest, answered);
+            self.reply(request, result);
+        }
+    }
+
+    /// The answer to a fetch: what the lookup found, or what is known here if that is newer.
+    fn fetched(
+        &self,
+        principal: &PrincipalId,
+        newest: Option<&(VerifiedBeacon, Epoch)>,
+        answered: u32,
+    ) -> Result<Reply, CommandError> {
+        let Some(contact) = self.disk.contacts.get(principal) else {
+            return Err(not_found("contact", &principal.to_string()));
+        };
+        let may = decide(
+            &self.disk,
+            &Subject::Principal(*principal),
+            Action::Fetch,
+            Resource::PresenceOf(*principal),
+            self.clock.unix,
+        );
+        if !may.allowed() {
+            return Err(CommandError::NotGranted {
+                name: contact.name.clone(),
+            });
+        }
+        let looked_up = newest.and_then(|(beacon, epoch)| {
+            let (state, _) = self.read_record(principal, *epoch, beacon)?;
+            Some((state, beacon.sequence()))
+        });
+        let known = self.disk.observed.get(principal);
+        let told = match &looked_up {
+            Some((state, sequence)) if known.is_none_or(|row| row.sequence <= *sequence) => {
+                let record = Record {
+                    state,
+                    sequence: *sequence,
+                    source: Source::Dht,
+                    received: Received::Late,
+                };
+                belief(Some(&record), answered > 0, self.clock)
+            }
+            Some(_) | None => {
+                let watched = self.watched.get(principal);
+                let (received, from_disk) =
+                    watched.map_or((Received::Late, true), |watched| (watched.received, watched.from_disk));
+                let live = answered > 0 || watched.is_some_and(|watched| self.has_source(principal, watched));
+                self.believe(principal, received, from_disk, live)
+            }
+        };
+        Ok(Reply::Told(Box::new(self.presence_of(contact, told))))
+    }
+
+    /// `Command::Fetch`.
+    pub(crate) fn command_fetch(&mut self, request: RequestId, contact: &str) -> Result<Option<Reply>, CommandError> {
+        let contact = self.find_contact(contact)?;
+        let principal = contact.principal;
+        if contact.held.is_none() {
+            return Err(CommandError::NotGranted {
+                name: contact.name.clone(),
+            });
+        }
+        if self.lookups.len() >= LOOKUPS {
+            return Err(CommandError::Full {
+                what: "lookup".to_owned(),
+                limit: LOOKUPS,
+            });
+        }
+        self.look_for(&principal, Some(request));
+        Ok(None)
+    }
+
+    /// `Command::Subscribe`: consent is given here, by the local user, and nowhere else.
+    pub(crate) fn command_subscribe(&mut self, contact: &str) -> Result<Option<Reply>, CommandError> {
+        let contact = self.find_contact(contact)?;
+        let (principal, name) = (contact.principal, contact.name.clone());
+        if !is_live(contact.subscription) {
+            let state = match &contact.held {
+                None if contact.problem.is_some() => {
+                    return Err(CommandError::NotGranted { name });
+                }
+                None => SubscriptionState::Pending,
+                Some(held) if held.generation == 0 => SubscriptionState::Provisional,
+                Some(_) => SubscriptionState::Active,
+            };
+            self.set_subscription(&principal, Some(state));
+            self.sync_watched();
+        }
+        Ok(Some(Reply::Subscription {
+            contact: name,
+            state: self.subscription_of(&principal),
+        }))
+    }
+
+    /// `Command::Unsubscribe`: nothing of theirs surfaces from this step on.
+    pub(crate) fn command_unsubscribe(&mut self, contact: &str) -> Result<Option<Reply>, CommandError> {
+        let contact = self.find_contact(contact)?;
+        let (principal, name) = (contact.principal, contact.name.clone());
+        if contact.subscription.is_some() {
+            self.set_subscription(&principal, None);
+            self.write(Write::DeleteObserved(principal));
+            self.sync_watched();
+        }
+        Ok(Some(Reply::Subscription {
+            contact: name,
+            state: None,
+        }))
+    }
+
+    /// `Command::ListPresence`.
+    pub(crate) fn command_list_presence(&self) -> Reply {
+        let own = self.own_presence();
+        let mut contacts: Vec<ContactPresence> = self
+            .disk
+            .contacts
+            .values()
+            .map(|contact| {
+                let told = self
+                    .watched
+                    .get(&contact.principal)
+                    .map_or_else(|| belief(None, false, self.clock), |watched| watched.told.clone());
+                self.presence_of(contact, told)
+            })
+            .collect();
+        contacts.sort_by(|one, other| one.name.cmp(&other.name));
+        Reply::Presences {
+            status: own.status,
+            note: own.note,
+            since: own.since,
+            contacts,
+        }
+    }
+
+    fn presence_of(&self, contact: &ContactRow, told: Told) -> ContactPresence {
+        ContactPresence {
+            name: contact.name.clone(),
+            principal: contact.principal,
+            subscription: contact.subscription,
+            age: told.issued.map(|issued| self.clock.unix.since(issued)),
+            told,
+        }
+    }
+
+    pub(crate) fn subscription_of(&self, principal: &PrincipalId) -> Option<SubscriptionState> {
+        self.disk.contacts.get(principal)?.subscription
+    }
+
+    /// Changes the state of a subscription, and tells it.
+    pub(crate) fn set_subscription(&mut self, principal: &PrincipalId, new: Option<SubscriptionState>) {
+        let Some(contact) = self.disk.contacts.get(principal) else {
+            return;
+        };
+        let old = contact.subscription;
+        if old == new {
+            return;
+        }
+        let mut row = contact.clone();
+        row.subscription = new;
+        let event = Event::SubscriptionChanged {
+            contact: row.name.clone(),
+            principal: *principal,
+            old,
+            new,
+        };
+        self.write(Write::PutContact(row));
+        self.interest_changed = true;
+        self.tell(event);
+    }
+
+    /// The monotonic instant at which the wall clock will show `at`, if neither jumps.
+    pub(crate) fn instant_of(&self, at: UnixMillis) -> Instant {
+        self.clock.instant.plus(at.since(self.clock.unix))
+    }
+
+    /// Starts a lookup.
+    pub(crate) fn start_lookup(
+        &mut self,
+        addresses: Vec<(BlindedKey, Epoch)>,
+        at: Vec<porchlight_wire::ids::NodeAddress>,
+        purpose: Purpose,
+    ) {
+        let lookup = LookupId(self.next_id());
+        self.step.effect(crate::step::Effect::Lookup {
+            lookup,
+            addresses: addresses.iter().map(|(pk, _)| *pk).collect(),
+            at,
+        });
+        self.lookups.insert(
+            lookup,
+            crate::node::Lookup {
+                purpose,
+                addresses,
+                found: Vec::new(),
+            },
+        );
+    }
+}
+
+/// Whether a subscription in this state is served at all.
+pub(crate) const fn is_live(state: Option<SubscriptionState>) -> bool {
+    match state {
+        Some(
+            SubscriptionState::Provisional
+            | SubscriptionState::Pending
+            | SubscriptionState::Active
+            | SubscriptionState::Stale,
+        ) => true,
+        Some(SubscriptionState::Cancelled | SubscriptionState::Refused) | None => false,
+    }
+}
+
+pub(crate) fn not_found(what: &str, name: &str) -> CommandError {
+    CommandError::NotFound {
+        what: what.to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+const _: () = assert!(STALE_AFTER > DAY, "a view may be silent for a day without being stale");

@@ -1,0 +1,642 @@
+//! What this node keeps published: its views, its card, its invite records. Decides when a record is made, when it goes to
+//! gossip and when into the DHT. Called by the core after every input; makes no record a rule of pace forbids.
+
+use crate::access::{Action, Decision, Resource, Subject, decide};
+use crate::clock::Instant;
+use crate::input::PutId;
+use crate::limits::{EPOCH_OVERLAP, GOSSIP_BURST, GOSSIP_REFILL, LONG_REFRESH, RETRY_LAST, SEQUENCE_AHEAD};
+use crate::node::{Node, Phase};
+use crate::presence::presentity::{document, farewell, project};
+use crate::rows::OwnPresenceRow;
+use crate::step::{Effect, Write};
+use porchlight_wire::beacon::{BeaconDraft, VerifiedBeacon, topic};
+use porchlight_wire::blind::{BlindedKey, Epoch, GenerationKey, Kind, ReadKey};
+use porchlight_wire::card::{Bundle, InviteRecord, SignedCard};
+use porchlight_wire::ids::{NodeAddress, RandomId};
+use porchlight_wire::limits::ADDRESSES;
+use porchlight_wire::network::TopicIndex;
+use porchlight_wire::presence::{Basic, PresenceDocument, PresenceState};
+use porchlight_wire::time::UnixMillis;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The one slot in use until second devices can be linked.
+pub(crate) const SLOT: u8 = 0;
+
+/// Names a publication of this node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Name {
+    /// A view, by name.
+    View(String),
+    /// The temporary view of an invite.
+    Temporary(RandomId),
+    /// The invite record of an invite.
+    Invite(RandomId),
+    /// Our card.
+    Card,
+}
+
+/// One publication and its pace.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    key: GenerationKey,
+    read: ReadKey,
+    kind: Kind,
+    /// Views of contacts are gossiped; everything else is only looked up.
+    gossip: bool,
+    /// The content changed since the last record.
+    dirty: bool,
+    /// The last record, one beacon for each epoch it was made for.
+    beacons: Vec<VerifiedBeacon>,
+    /// The newest epoch that the last record was made for.
+    epoch: Option<Epoch>,
+    refresh_at: Option<Instant>,
+    bucket: Bucket,
+    put_wanted: bool,
+    put_not_before: Instant,
+    put_failures: u32,
+    /// Nothing follows this closing record.
+    ending: bool,
+}
+
+impl Publication {
+    pub(crate) fn new(key: GenerationKey, kind: Kind, gossip: bool) -> Self {
+        let read = key.read_key();
+        Self {
+            key,
+            read,
+            kind,
+            gossip,
+            dirty: true,
+            beacons: Vec::new(),
+            epoch: None,
+            refresh_at: None,
+            bucket: Bucket::default(),
+            put_wanted: false,
+            put_not_before: Instant(0),
+            put_failures: 0,
+            ending: false,
+        }
+    }
+
+    /// The content has changed.
+    pub(crate) const fn touch(&mut self) {
+        self.dirty = true;
+    }
+
+    /// A server may have appeared that does not have the record.
+    pub(crate) const fn offer_again(&mut self) {
+        self.put_wanted = true;
+        self.put_failures = 0;
+    }
+
+    /// The next record is the last one: a closing record.
+    pub(crate) const fn end(&mut self) {
+        self.ending = true;
+        self.dirty = true;
+    }
+
+    pub(crate) const fn is_gossiped(&self) -> bool {
+        self.gossip
+    }
+
+    pub(crate) const fn read_key(&self) -> &ReadKey {
+        &self.read
+    }
+
+    /// The epochs a record is made for at `now`: the current one, and for an hour the one before it.
+    fn epochs(&self, now: UnixMillis) -> Vec<Epoch> {
+        epochs_in_use(&self.read, self.kind, now)
+    }
+}
+
+/// The epochs in use at `now`: the current one first, and for an hour after a boundary the one before it.
+pub(crate) fn epochs_in_use(read: &ReadKey, kind: Kind, now: UnixMillis) -> Vec<Epoch> {
+    let current = read.epoch(kind, now);
+    let mut epochs = vec![current];
+    let started = read.epoch_start(kind, current);
+    if now.since(started) < EPOCH_OVERLAP
+        && let Some(before) = current.0.checked_sub(1)
+    {
+        epochs.push(Epoch(before));
+    }
+    epochs
+}
+
+/// A token bucket for gossip: [`GOSSIP_BURST`] at once, one more each [`GOSSIP_REFILL`].
+#[derive(Debug)]
+struct Bucket {
+    tokens: u32,
+    since: Instant,
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self {
+            tokens: GOSSIP_BURST,
+            since: Instant(0),
+        }
+    }
+}
+
+impl Bucket {
+    fn refill(&mut self, now: Instant) {
+        let earned = now.since(self.since) / GOSSIP_REFILL;
+        if earned == 0 {
+            return;
+        }
+        let tokens = u64::from(self.tokens).saturating_add(earned);
+        self.tokens = u32::try_from(tokens).unwrap_or(u32::MAX).min(GOSSIP_BURST);
+        self.since = if self.tokens == GOSSIP_BURST {
+            now
+        } else {
+            self.since.plus(earned.saturating_mul(GOSSIP_REFILL))
+        };
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        if self.tokens == 0 {
+            return false;
+        }
+        if self.tokens == GOSSIP_BURST {
+            self.since = now;
+        }
+        self.tokens -= 1;
+        true
+    }
+
+    /// When the next token is there.
+    const fn ready_at(&self, now: Instant) -> Instant {
+        if self.tokens > 0 {
+            now
+        } else {
+            self.since.plus(GOSSIP_REFILL)
+        }
+    }
+}
+
+impl Node {
+    /// Brings the set of publications in line with what is on disk: a view that somebody holds, a temporary view and an
+    /// invite record for each live invite, and the card.
+    pub(crate) fn sync_publications(&mut self) {
+        let now = self.clock.unix;
+        let mut wanted: BTreeMap<Name, (GenerationKey, Kind, bool)> = BTreeMap::new();
+        wanted.insert(Name::Card, (self.disk.identity.card.clone(), Kind::Card, false));
+        for (name, view) in &self.disk.views {
+            if decide(
+                &self.disk,
+                &Subject::View(name),
+                Action::Fetch,
+                Resource::OwnPresence,
+                now,
+            )
+            .allowed()
+            {
+                wanted.insert(Name::View(name.clone()), (view.key.clone(), Kind::Presence, true));
+            }
+        }
+        for (id, invite) in &self.disk.invites {
+            if invite.expires <= now {
+                continue;
+            }
+            wanted.insert(Name::Invite(*id), (invite.record.clone(), Kind::Card, false));
+            if decide(
+                &self.disk,
+                &Subject::InviteHolder(*id),
+                Action::Fetch,
+                Resource::OwnPresence,
+                now,
+            )
+            .allowed()
+            {
+                wanted.insert(Name::Temporary(*id), (invite.temporary.clone(), Kind::Presence, false));
+            }
+        }
+        self.publications
+            .retain(|name, publication| wanted.contains_key(name) || publication.ending);
+        for (name, (key, kind, gossip)) in wanted {
+            self.publications
+                .entry(name)
+                .or_insert_with(|| Publication::new(key, kind, gossip));
+        }
+    }
+
+    /// Marks every publication that shows presence as changed.
+    pub(crate) fn touch_presence(&mut self) {
+        for (name, publication) in &mut self.publications {
+            match name {
+                Name::View(_) | Name::Temporary(_) => publication.touch(),
+                Name::Invite(_) | Name::Card => {}
+            }
+        }
+    }
+
+    /// Marks the card as changed: addresses or relays are others now.
+    pub(crate) fn touch_card(&mut self) {
+        if let Some(card) = self.publications.get_mut(&Name::Card) {
+            card.touch();
+        }
+    }
+
+    /// Makes and sends what is due.
+    pub(crate) fn publish_due(&mut self) {
+        let names: Vec<Name> = self.publications.keys().cloned().collect();
+        for name in names {
+            // Taken out while it is worked on, so that the rest of the node can be used meanwhile.
+            let Some(mut publication) = self.publications.remove(&name) else {
+                continue;
+            };
+            self.publish_one(&name, &mut publication);
+            let spent = publication.ending && !publication.dirty && !publication.put_wanted;
+            if !spent {
+                self.publications.insert(name, publication);
+            }
+        }
+    }
+
+    /// When [`publish_due`](Self::publish_due) has something to do next.
+    pub(crate) fn next_publication(&self) -> Option<Instant> {
+        let now = self.clock.instant;
+        let mut next: Option<Instant> = None;
+        let mut consider = |at: Instant| next = Some(next.map_or(at, |earliest: Instant| earliest.min(at)));
+        for publication in self.publications.values() {
+            if publication.dirty {
+                let paced = if publication.gossip {
+                    publication.bucket.ready_at(now)
+                } else {
+                    publication.put_not_before
+                };
+                // A record that waits for its proof of work is woken by that, not by the time.
+                if paced > now {
+                    consider(paced);
+                }
+            }
+            if let Some(at) = publication.refresh_at
+                && !publication.dirty
+            {
+                consider(at);
+            }
+            if publication.put_wanted && !publication.beacons.is_empty() {
+                consider(publication.put_not_before);
+            }
+            if publication.epoch.is_some() {
+                consider(self.instant_of(next_boundary(publication, self.clock.unix)));
+            }
+        }
+        next
+    }
+
+    fn publish_one(&mut self, name: &Name, publication: &mut Publication) {
+        let now = self.clock.instant;
+        let current = publication.read.epoch(publication.kind, self.clock.unix);
+        let rolled = publication.epoch.is_some_and(|epoch| epoch < current);
+        let refresh = publication.refresh_at.is_some_and(|at| at <= now);
+        if publication.dirty || rolled || refresh {
+            publication.dirty = true;
+            let may = if publication.gossip {
+                publication.bucket.refill(now);
+                publication.bucket.tokens > 0
+            } else {
+                publication.put_not_before <= now
+            };
+            if may && self.make_record(name, publication) {
+                publication.bucket.take(now);
+                publication.dirty = false;
+                publication.put_wanted = true;
+                publication.put_failures = 0;
+                if publication.gossip {
+                    for beacon in publication.beacons.clone() {
+                        self.step.effect(Effect::Gossip { beacon });
+                    }
+                }
+            }
+        }
+        if publication.put_wanted && publication.put_not_before <= now && !publication.beacons.is_empty() {
+            publication.put_wanted = false;
+            publication.put_not_before = now.plus(self.config.dht_interval);
+            for beacon in publication.beacons.clone() {
+                let put = PutId(self.next_id());
+                self.puts.insert(put, name.clone());
+                self.step.effect(Effect::Put { put, beacon });
+            }
+        }
+    }
+
+    /// Makes a new record for every epoch in use. False if it has to wait for a proof of work.
+    fn make_record(&mut self, name: &Name, publication: &mut Publication) -> bool {
+        let mut epochs = publication.epochs(self.clock.unix);
+        if let Name::Invite(id) = name {
+            // An invite record is there for the whole life of its invite, although we may be away for all of it.
+            if let Some(invite) = self.disk.invites.get(id) {
+                let last = publication.read.epoch(publication.kind, invite.expires);
+                let first = epochs.first().copied().unwrap_or(last);
+                epochs.extend((first.0.saturating_add(1)..=last.0).map(Epoch));
+            }
+        }
+        let Some((payload, refresh_in, expires)) = self.content(name, publication) else {
+            return true;
+        };
+        if !self.have_work(publication, &epochs) {
+            return false;
+        }
+        let sequence = self.next_sequence();
+        let beacons = self.seal_all(publication, &epochs, sequence, expires, &payload);
+        publication.epoch = epochs
+            .iter()
+            .max()
+            .copied()
+            .min(Some(publication.read.epoch(publication.kind, self.clock.unix)));
+        publication.beacons = beacons;
+        publication.refresh_at = Some(self.clock.instant.plus(refresh_in));
+        true
+    }
+
+    /// The payload of a publication now, after how long it is made again, and until when it may be kept.
+    fn content(&self, name: &Name, publication: &Publication) -> Option<(Vec<u8>, u64, UnixMillis)> {
+        match name {
+            Name::View(view) => {
+                let document = if publication.ending {
+                    farewell(self.disk.identity.principal)
+                } else {
+                    self.projected(&Subject::View(view))?
+                };
+                self.presence_content(document)
+            }
+            Name::Temporary(id) => {
+                let document = if publication.ending {
+                    farewell(self.disk.identity.principal)
+                } else {
+                    self.projected(&Subject::InviteHolder(*id))?
+                };
+                self.presence_content(document)
+            }
+            Name::Invite(id) => {
+                let invite = self.disk.invites.get(id)?;
+                let record = InviteRecord {
+                    principal: self.disk.identity.principal,
+                    name: self.config.name.clone(),
+                    card: self.disk.identity.card.read_key(),
+                    view: (invite.uses_left() > 0).then(|| invite.temporary.read_key()),
+                    expires: invite.expires,
+                };
+                Some((record.to_bytes(), LONG_REFRESH, invite.expires))
+            }
+            Name::Card => Some((self.own_card().to_bytes(), LONG_REFRESH, UnixMillis(u64::MAX))),
+        }
+    }
+
+    /// Our document as `subject` is shown it. This is where access rules meet what is published.
+    fn projected(&self, subject: &Subject<'_>) -> Option<PresenceDocument> {
+        match decide(
+            &self.disk,
+            subject,
+            Action::Fetch,
+            Resource::OwnPresence,
+            self.clock.unix,
+        ) {
+            Decision::Allow(projection) => Some(project(self.own_document(), projection)),
+            Decision::Deny(_) => None,
+        }
+    }
+
+    fn own_document(&self) -> PresenceDocument {
+        document(self.disk.identity.principal, &self.own_presence())
+    }
+
+    /// Our presence as last set; open if it never was.
+    pub(crate) fn own_presence(&self) -> OwnPresenceRow {
+        self.disk.own.clone().unwrap_or(OwnPresenceRow {
+            status: crate::rows::Status::Open,
+            note: None,
+            since: self.clock.unix,
+        })
+    }
+
+    fn presence_content(&self, document: PresenceDocument) -> Option<(Vec<u8>, u64, UnixMillis)> {
+        let closed = document.basic() == Basic::Closed;
+        let state = PresenceState {
+            issued: self.clock.unix,
+            lease: self.config.lease,
+            document,
+        };
+        let refresh = if closed {
+            LONG_REFRESH
+        } else {
+            self.config.lease / 3 * 2
+        };
+        match state.to_bytes() {
+            Ok(payload) => Some((payload, refresh, UnixMillis(u64::MAX))),
+            Err(error) => {
+                tracing::error!(%error, "our own presence does not fit into a record");
+                None
+            }
+        }
+    }
+
+    /// Our card as it is now.
+    pub(crate) fn own_card(&self) -> SignedCard {
+        let addresses: Vec<NodeAddress> = if self.config.card_addresses {
+            self.own_addresses()
+        } else {
+            Vec::new()
+        };
+        let bundle = Bundle {
+            device: self.disk.identity.device.id(),
+            envelope_key: self.disk.identity.envelope.public(),
+            addresses,
+            relays: self.connected_seeds(),
+            issued: self.clock.unix,
+        };
+        bundle.sign(&self.disk.identity.device, &self.disk.identity.devices)
+    }
+
+    /// Where this node can be dialled; addresses that only this machine can use come last.
+    pub(crate) fn own_addresses(&self) -> Vec<NodeAddress> {
+        let mut addresses: Vec<_> = self.listening.iter().cloned().collect();
+        addresses.sort_by_key(|address| {
+            address.as_str().starts_with("/ip4/127.") || address.as_str().starts_with("/ip6/::1")
+        });
+        addresses
+            .into_iter()
+            .take(ADDRESSES)
+            .map(|address| NodeAddress {
+                node: self.config.node,
+                address,
+            })
+            .collect()
+    }
+
+    /// Seed peers we are connected to, at most two.
+    pub(crate) fn connected_seeds(&self) -> Vec<NodeAddress> {
+        let mut seen = BTreeSet::new();
+        self.config
+            .seed_peers
+            .iter()
+            .filter(|seed| self.connected.contains_key(&seed.node) && seen.insert(seed.node))
+            .take(2)
+            .cloned()
+            .collect()
+    }
+
+    /// Whether the proofs of work for these epochs (and the next one, for the goodbye) are there; asks for those that
+    /// are not.
+    fn have_work(&mut self, publication: &Publication, epochs: &[Epoch]) -> bool {
+        let bits = self.config.network.work_bits();
+        if bits == 0 {
+            return true;
+        }
+        let mut complete = true;
+        let upcoming = epochs.iter().max().map(|newest| Epoch(newest.0.saturating_add(1)));
+        for (epoch, needed) in epochs
+            .iter()
+            .map(|epoch| (*epoch, true))
+            .chain(upcoming.map(|epoch| (epoch, false)))
+        {
+            let pk = publication.read.blinded(publication.kind, epoch, SLOT);
+            if self.work.contains_key(&pk) {
+                continue;
+            }
+            complete &= !needed;
+            if self.work_asked.insert(pk) {
+                self.step.effect(Effect::Work { pk, bits });
+            }
+        }
+        complete
+    }
+
+    fn seal_all(
+        &mut self,
+        publication: &Publication,
+        epochs: &[Epoch],
+        sequence: u64,
+        expires: UnixMillis,
+        payload: &[u8],
+    ) -> Vec<VerifiedBeacon> {
+        let mut beacons = Vec::with_capacity(epochs.len());
+        for epoch in epochs {
+            let pk = publication.read.blinded(publication.kind, *epoch, SLOT);
+            let draft = BeaconDraft {
+                kind: publication.kind,
+                epoch: *epoch,
+                slot: SLOT,
+                sequence,
+                expires,
+                payload,
+                work: self.work.get(&pk).copied().unwrap_or(0),
+            };
+            let sealed = publication
+                .key
+                .seal(&draft, self.clock.unix, &mut self.rng)
+                .map_err(|error| error.to_string())
+                .and_then(|bytes| {
+                    // What we would not accept from others is not sent.
+                    VerifiedBeacon::verify(&bytes, &self.config.network, self.clock.unix)
+                        .map_err(|error| error.to_string())
+                });
+            match sealed {
+                Ok(beacon) => beacons.push(beacon),
+                Err(error) => tracing::error!(%error, kind = ?publication.kind, "a record of ours cannot be made"),
+            }
+        }
+        beacons
+    }
+
+    /// max(last + 1, Unix milliseconds); a ceiling above it is committed in the same step, so that no restart can use it
+    /// again.
+    pub(crate) fn next_sequence(&mut self) -> u64 {
+        self.sequence = self.sequence.saturating_add(1).max(self.clock.unix.0);
+        if self.sequence > self.disk.ceiling {
+            self.write(Write::PutCeiling(self.sequence.saturating_add(SEQUENCE_AHEAD)));
+        }
+        self.sequence
+    }
+
+    pub(crate) fn on_worked(&mut self, pk: BlindedKey, nonce: u64) {
+        if self.work_asked.remove(&pk) {
+            self.work.insert(pk, nonce);
+        }
+    }
+
+    pub(crate) fn on_put_done(&mut self, put: PutId, stored: u32, asked: u32) {
+        if let Phase::Leaving(leaving) = &mut self.phase {
+            leaving.puts.remove(&put);
+        }
+        let Some(name) = self.puts.remove(&put) else {
+            return;
+        };
+        if let Some(publication) = self.publications.get_mut(&name)
+            && stored == 0
+            && asked > 0
+        {
+            // Somebody was asked and nobody kept it: try again soon, then less and less often. With nobody to ask,
+            // the next relay that connects is the sign to go on.
+            let wait = self
+                .config
+                .dht_interval
+                .saturating_mul(1 << publication.put_failures.min(6))
+                .min(RETRY_LAST.max(self.config.dht_interval));
+            publication.put_failures = publication.put_failures.saturating_add(1);
+            publication.put_wanted = true;
+            publication.put_not_before = self.clock.instant.plus(wait);
+        }
+    }
+
+    /// Topics of what we publish by gossip.
+    pub(crate) fn published_topics(&self, topics: &mut BTreeSet<TopicIndex>) {
+        for publication in self.publications.values().filter(|publication| publication.gossip) {
+            for epoch in publication.epochs(self.clock.unix) {
+                let pk = publication.read.blinded(publication.kind, epoch, SLOT);
+                topics.insert(topic(&self.config.network, &pk));
+            }
+        }
+    }
+
+    /// Closing records of every view, for this epoch and the next: gossiped, and put whatever the pace. Returns the puts
+    /// to wait for.
+    pub(crate) fn say_goodbye(&mut self) -> BTreeSet<PutId> {
+        let mut puts = BTreeSet::new();
+        let names: Vec<Name> = self.publications.keys().cloned().collect();
+        for name in names {
+            let Some(publication) = self.publications.remove(&name) else {
+                continue;
+            };
+            if publication.kind != Kind::Presence {
+                continue;
+            }
+            let mut epochs = publication.epochs(self.clock.unix);
+            let next = Epoch(
+                publication
+                    .read
+                    .epoch(publication.kind, self.clock.unix)
+                    .0
+                    .saturating_add(1),
+            );
+            epochs.push(next);
+            let bits = self.config.network.work_bits();
+            epochs.retain(|epoch| {
+                bits == 0
+                    || self
+                        .work
+                        .contains_key(&publication.read.blinded(publication.kind, *epoch, SLOT))
+            });
+            let Some((payload, _, expires)) = self.presence_content(farewell(self.disk.identity.principal)) else {
+                continue;
+            };
+            let sequence = self.next_sequence();
+            for beacon in self.seal_all(&publication, &epochs, sequence, expires, &payload) {
+                if publication.gossip {
+                    self.step.effect(Effect::Gossip { beacon: beacon.clone() });
+                }
+                let put = PutId(self.next_id());
+                puts.insert(put);
+                self.step.effect(Effect::Put { put, beacon });
+            }
+        }
+        puts
+    }
+}
+
+fn next_boundary(publication: &Publication, now: UnixMillis) -> UnixMillis {
+    let next = Epoch(publication.read.epoch(publication.kind, now).0.saturating_add(1));
+    publication.read.epoch_start(publication.kind, next)
+}

@@ -1,0 +1,246 @@
+//! What the core keeps on disk. Every row is a keyed value; `store` seals and stores it without looking inside.
+
+use crate::event::{Event, FirstContactProblem, Source};
+use crate::input::Reply;
+use porchlight_wire::blind::{GenerationKey, ReadKey};
+use porchlight_wire::card::SignedCard;
+use porchlight_wire::device_list::SignedDeviceList;
+use porchlight_wire::envelope::EnvelopeSecretKey;
+use porchlight_wire::frame::Admission;
+use porchlight_wire::grant::Right;
+use porchlight_wire::ids::{PrincipalId, RandomId};
+use porchlight_wire::invite::InviteToken;
+use porchlight_wire::keys::DeviceKeys;
+use porchlight_wire::letter::LetterBody;
+use porchlight_wire::presence::{Note, PresenceState};
+use porchlight_wire::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Who this node speaks for. Written once, when the home is made. The root key is not here: it is sealed apart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The principal.
+    pub principal: PrincipalId,
+    /// The newest device list.
+    pub devices: SignedDeviceList,
+    /// This device's keys.
+    pub device: DeviceKeys,
+    /// Opens envelopes.
+    pub envelope: EnvelopeSecretKey,
+    /// The card's generation.
+    pub card: GenerationKey,
+}
+
+/// Our own status as a person says it: OPEN with RPID activities, or CLOSED.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Status {
+    /// There.
+    Open,
+    /// OPEN with the activity `away`.
+    Away,
+    /// OPEN with the activity `busy`.
+    Busy,
+    /// Not there.
+    Closed,
+}
+
+/// Our own presence, as last set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnPresenceRow {
+    /// The status.
+    pub status: Status,
+    /// A note with it.
+    pub note: Option<Note>,
+    /// When it was set.
+    pub since: UnixMillis,
+}
+
+/// How much of the document a view shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Projection {
+    /// All of it.
+    Full,
+    /// The status and its activities; no notes, no addresses.
+    StatusOnly,
+}
+
+/// A view with its current generation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewRow {
+    /// Its name: the key.
+    pub name: String,
+    /// Counts the generations up.
+    pub generation: u64,
+    /// The current generation.
+    pub key: GenerationKey,
+    /// What it shows.
+    pub projection: Projection,
+}
+
+/// An invite of ours.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InviteRow {
+    /// Names it: the key.
+    pub id: RandomId,
+    /// Admits an introduction.
+    pub token: InviteToken,
+    /// The generation of its invite record.
+    pub record: GenerationKey,
+    /// The generation of its temporary view.
+    pub temporary: GenerationKey,
+    /// The view its users are granted.
+    pub view: String,
+    /// How many may use it in all.
+    pub uses: u32,
+    /// Who has.
+    pub used_by: BTreeSet<PrincipalId>,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// When it ends.
+    pub expires: UnixMillis,
+}
+
+impl InviteRow {
+    /// How many more may use it.
+    #[must_use]
+    pub fn uses_left(&self) -> u32 {
+        self.uses
+            .saturating_sub(u32::try_from(self.used_by.len()).unwrap_or(u32::MAX))
+    }
+}
+
+/// The state of our subscription to a contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SubscriptionState {
+    /// We read the inviter's temporary view until the real one is granted.
+    Provisional,
+    /// We asked and wait for the grant.
+    Pending,
+    /// Granted, and notified.
+    Active,
+    /// Granted, but the view went silent.
+    Stale,
+    /// Ended by them.
+    Cancelled,
+    /// Refused by them.
+    Refused,
+}
+
+/// A view of theirs that we hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldView {
+    /// Finds and reads it.
+    pub read: ReadKey,
+    /// Their count of generations; a lower one never replaces a higher one. 0: an invite's temporary view.
+    pub generation: u64,
+    /// What we may do with it.
+    pub rights: BTreeSet<Right>,
+    /// When the right ends.
+    pub not_after: UnixMillis,
+}
+
+/// A view of ours that they hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GrantedView {
+    /// Which view.
+    pub view: String,
+    /// Which of its generations.
+    pub generation: u64,
+    /// The grant.
+    pub grant: RandomId,
+    /// When it ends.
+    pub not_after: UnixMillis,
+}
+
+/// A contact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContactRow {
+    /// Who: the key.
+    pub principal: PrincipalId,
+    /// Our petname; unique.
+    pub name: String,
+    /// What they call themselves.
+    pub told_name: Option<String>,
+    /// Since when.
+    pub added: UnixMillis,
+    /// Reads their card.
+    pub card_key: ReadKey,
+    /// Their card as last verified.
+    pub card: SignedCard,
+    /// The sequence of the beacon the card came in; 0: it came in a letter.
+    pub card_sequence: u64,
+    /// What we hold of theirs.
+    pub held: Option<HeldView>,
+    /// What they hold of ours.
+    pub granted: Option<GrantedView>,
+    /// Our subscription; none: not subscribed.
+    pub subscription: Option<SubscriptionState>,
+    /// What is in the way of first contact.
+    pub problem: Option<FirstContactProblem>,
+}
+
+/// A letter that waits to be delivered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LetterRow {
+    /// Names it: the key.
+    pub id: RandomId,
+    /// To whom.
+    pub to: PrincipalId,
+    /// What it says.
+    pub body: LetterBody,
+    /// What lets it in.
+    pub admission: Admission,
+    /// When it was written.
+    pub created: UnixMillis,
+}
+
+/// The newest record of a contact's presence that was seen: what was merely observed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObservedRow {
+    /// Whose: the key.
+    pub principal: PrincipalId,
+    /// Of which generation of their view; sequences are compared within it.
+    pub generation: u64,
+    /// The record's sequence.
+    pub sequence: u64,
+    /// What it said.
+    pub state: PresenceState,
+    /// How it came.
+    pub source: Source,
+    /// When it first came, by our wall clock.
+    pub received: UnixMillis,
+}
+
+/// An event with its number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventRow {
+    /// Its number: the key; strictly increasing.
+    pub number: u64,
+    /// When.
+    pub at: UnixMillis,
+    /// What.
+    pub event: Event,
+}
+
+/// A named reader of events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConsumerRow {
+    /// Its name: the key.
+    pub name: String,
+    /// Up to where it has acknowledged.
+    pub acknowledged: u64,
+    /// When it last did.
+    pub seen: UnixMillis,
+}
+
+/// The answer that was given to a call with an idempotency key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnswerRow {
+    /// The key.
+    pub key: String,
+    /// When it was given.
+    pub at: UnixMillis,
+    /// The answer.
+    pub reply: Reply,
+}

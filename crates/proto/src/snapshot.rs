@@ -1,0 +1,110 @@
+//! All that is on disk but the events, as one value. `store` loads it, the core changes it only by [`Snapshot::apply`],
+//! and a simulated disk is the fold of that function.
+
+use crate::rows::{
+    AnswerRow, ConsumerRow, ContactRow, Identity, InviteRow, LetterRow, ObservedRow, OwnPresenceRow, ViewRow,
+};
+use crate::step::Write;
+use porchlight_wire::ids::{PrincipalId, RandomId};
+use std::collections::BTreeMap;
+
+/// The state of a node on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Who this node speaks for; never changed by a write.
+    pub identity: Identity,
+    /// Our own presence.
+    pub own: Option<OwnPresenceRow>,
+    /// Sequences up to this one may have been used.
+    pub ceiling: u64,
+    /// Views by name.
+    pub views: BTreeMap<String, ViewRow>,
+    /// Invites by id.
+    pub invites: BTreeMap<RandomId, InviteRow>,
+    /// Contacts by principal.
+    pub contacts: BTreeMap<PrincipalId, ContactRow>,
+    /// Letters that wait, by id.
+    pub letters: BTreeMap<RandomId, LetterRow>,
+    /// The newest records seen, by principal.
+    pub observed: BTreeMap<PrincipalId, ObservedRow>,
+    /// Consumers of events by name.
+    pub consumers: BTreeMap<String, ConsumerRow>,
+    /// Answers by idempotency key.
+    pub answers: BTreeMap<String, AnswerRow>,
+    /// The oldest event kept; `newest_event + 1` if there is none.
+    pub oldest_event: u64,
+    /// The newest event's number; 0: there never was one.
+    pub newest_event: u64,
+}
+
+impl Snapshot {
+    /// The state of a new home.
+    #[must_use]
+    pub const fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            own: None,
+            ceiling: 0,
+            views: BTreeMap::new(),
+            invites: BTreeMap::new(),
+            contacts: BTreeMap::new(),
+            letters: BTreeMap::new(),
+            observed: BTreeMap::new(),
+            consumers: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            oldest_event: 1,
+            newest_event: 0,
+        }
+    }
+
+    /// Makes one change.
+    pub fn apply(&mut self, write: &Write) {
+        match write {
+            Write::PutOwnPresence(row) => self.own = Some(row.clone()),
+            Write::PutCeiling(ceiling) => self.ceiling = *ceiling,
+            Write::PutView(row) => {
+                self.views.insert(row.name.clone(), row.clone());
+            }
+            Write::PutInvite(row) => {
+                self.invites.insert(row.id, row.clone());
+            }
+            Write::DeleteInvite(id) => {
+                self.invites.remove(id);
+            }
+            Write::PutContact(row) => {
+                self.contacts.insert(row.principal, row.clone());
+            }
+            Write::DeleteContact(principal) => {
+                self.contacts.remove(principal);
+            }
+            Write::PutLetter(row) => {
+                self.letters.insert(row.id, row.clone());
+            }
+            Write::DeleteLetter(id) => {
+                self.letters.remove(id);
+            }
+            Write::PutObserved(row) => {
+                self.observed.insert(row.principal, row.clone());
+            }
+            Write::DeleteObserved(principal) => {
+                self.observed.remove(principal);
+            }
+            Write::PutEvent(row) => self.newest_event = self.newest_event.max(row.number),
+            Write::DropEvents { below } => {
+                self.oldest_event = self.oldest_event.max((*below).min(self.newest_event.saturating_add(1)));
+            }
+            Write::PutConsumer(row) => {
+                self.consumers.insert(row.name.clone(), row.clone());
+            }
+            Write::DeleteConsumer(name) => {
+                self.consumers.remove(name);
+            }
+            Write::PutAnswer(row) => {
+                self.answers.insert(row.key.clone(), row.clone());
+            }
+            Write::DeleteAnswer(key) => {
+                self.answers.remove(key);
+            }
+        }
+    }
+}

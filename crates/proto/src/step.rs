@@ -1,0 +1,248 @@
+//! Commit, then speak: a [`Step`] is what one or more inputs led to. Its writes can be read; its effects come out only
+//! after the writes were made durable.
+
+use crate::input::{CommandError, ExchangeId, LookupId, PutId, Reply, RequestId};
+use crate::rows::{
+    AnswerRow, ConsumerRow, ContactRow, EventRow, InviteRow, LetterRow, ObservedRow, OwnPresenceRow, ViewRow,
+};
+use porchlight_wire::beacon::VerifiedBeacon;
+use porchlight_wire::blind::BlindedKey;
+use porchlight_wire::frame::{Request, Response};
+use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId, RandomId};
+use porchlight_wire::network::TopicIndex;
+use std::collections::BTreeSet;
+
+/// One change of what is on disk: a keyed upsert or a delete.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// Our own presence (a single row).
+    PutOwnPresence(OwnPresenceRow),
+    /// Sequences up to this one may have been used (a single row).
+    PutCeiling(u64),
+    /// By name.
+    PutView(ViewRow),
+    /// By id.
+    PutInvite(InviteRow),
+    /// By id.
+    DeleteInvite(RandomId),
+    /// By principal.
+    PutContact(ContactRow),
+    /// By principal.
+    DeleteContact(PrincipalId),
+    /// By id.
+    PutLetter(LetterRow),
+    /// By id.
+    DeleteLetter(RandomId),
+    /// By principal.
+    PutObserved(ObservedRow),
+    /// By principal.
+    DeleteObserved(PrincipalId),
+    /// By number. Events are kept outside the snapshot.
+    PutEvent(EventRow),
+    /// All events with numbers below this one.
+    DropEvents {
+        /// The first that stays.
+        below: u64,
+    },
+    /// By name.
+    PutConsumer(ConsumerRow),
+    /// By name.
+    DeleteConsumer(String),
+    /// By key.
+    PutAnswer(AnswerRow),
+    /// By key.
+    DeleteAnswer(String),
+}
+
+/// What was promised when a write's step speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Durability {
+    /// Outlives kill -9: for what was merely observed.
+    Normal,
+    /// Outlives a power cut: for what others or the user were promised.
+    Full,
+}
+
+impl Write {
+    /// What this write promises.
+    #[must_use]
+    pub const fn durability(&self) -> Durability {
+        match self {
+            Self::PutObserved(_) | Self::DeleteObserved(_) | Self::PutEvent(_) | Self::DropEvents { .. } => {
+                Durability::Normal
+            }
+            Self::PutOwnPresence(_)
+            | Self::PutCeiling(_)
+            | Self::PutView(_)
+            | Self::PutInvite(_)
+            | Self::DeleteInvite(_)
+            | Self::PutContact(_)
+            | Self::DeleteContact(_)
+            | Self::PutLetter(_)
+            | Self::DeleteLetter(_)
+            | Self::PutConsumer(_)
+            | Self::DeleteConsumer(_)
+            | Self::PutAnswer(_)
+            | Self::DeleteAnswer(_) => Durability::Full,
+        }
+    }
+}
+
+/// Something to be done outside, once the step's writes are durable.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Answer a local client.
+    Reply {
+        /// Whose call.
+        request: RequestId,
+        /// The answer.
+        result: Result<Reply, CommandError>,
+    },
+    /// There are events up to this number.
+    Events {
+        /// The newest.
+        newest: u64,
+    },
+    /// Send a beacon to those who are there now.
+    Gossip {
+        /// The beacon.
+        beacon: VerifiedBeacon,
+    },
+    /// Put a beacon into the DHT for those who come later.
+    Put {
+        /// Comes back in `PutDone`.
+        put: PutId,
+        /// The beacon.
+        beacon: VerifiedBeacon,
+    },
+    /// Ask the DHT, and these nodes, for what is at these addresses.
+    Lookup {
+        /// Comes back in `Found` and `LookupDone`.
+        lookup: LookupId,
+        /// Where to look.
+        addresses: Vec<BlindedKey>,
+        /// Nodes to ask besides.
+        at: Vec<NodeAddress>,
+    },
+    /// Be in exactly these topics.
+    Topics {
+        /// All of them.
+        topics: BTreeSet<TopicIndex>,
+    },
+    /// Follow exactly these addresses at one's relay.
+    Follow {
+        /// All of them.
+        addresses: Vec<BlindedKey>,
+    },
+    /// Find a proof of work.
+    Work {
+        /// For this address.
+        pk: BlindedKey,
+        /// With so many leading zero bits.
+        bits: u8,
+    },
+    /// Send a request to a node, dialling if need be.
+    Request {
+        /// Comes back with the answer.
+        exchange: ExchangeId,
+        /// To whom.
+        to: NodeId,
+        /// Where it may be dialled.
+        addresses: Vec<Address>,
+        /// What to send.
+        request: Request,
+    },
+    /// Answer a request.
+    Respond {
+        /// Which.
+        exchange: ExchangeId,
+        /// The answer.
+        response: Response,
+    },
+    /// Keep connections to exactly these nodes of contacts.
+    Keep {
+        /// All of them; several entries of one node are its addresses.
+        contacts: Vec<NodeAddress>,
+    },
+    /// Everything has been said: end the process.
+    Halt,
+}
+
+/// What inputs led to: writes, and effects that stay private until the writes are durable.
+#[derive(Debug, Default)]
+#[must_use = "a step's writes must be made durable and its effects performed"]
+pub struct Step {
+    writes: Vec<Write>,
+    effects: Vec<Effect>,
+}
+
+impl Step {
+    /// What has to be made durable, in order.
+    #[must_use]
+    pub fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+
+    /// The strongest promise among the writes; none if there are none.
+    #[must_use]
+    pub fn durability(&self) -> Option<Durability> {
+        self.writes.iter().map(Write::durability).max()
+    }
+
+    /// Whether there is nothing to make durable and nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.effects.is_empty()
+    }
+
+    /// Appends what a later input led to, so that both are committed at once.
+    pub fn merge(&mut self, later: Self) {
+        self.writes.extend(later.writes);
+        self.effects.extend(later.effects);
+    }
+
+    /// Gives the effects out, if `commit` made the writes durable.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `commit` fails with. The effects are gone then: the node must stop, and go on from what is on disk.
+    pub fn commit_with<E>(self, commit: impl FnOnce(&[Write]) -> Result<(), E>) -> Result<Vec<Effect>, E> {
+        if !self.writes.is_empty() {
+            commit(&self.writes)?;
+        }
+        Ok(self.effects)
+    }
+
+    /// Splits the step for a commit that is awaited: the writes, and the effects under a seal that
+    /// [`Sealed::open_after`] breaks only for a successful result.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<Write>, Sealed) {
+        (self.writes, Sealed { effects: self.effects })
+    }
+
+    pub(crate) fn write(&mut self, write: Write) {
+        self.writes.push(write);
+    }
+
+    pub(crate) fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+}
+
+/// Effects whose writes are on their way to the disk.
+#[derive(Debug)]
+#[must_use = "sealed effects are lost if they are not opened after the commit"]
+pub struct Sealed {
+    effects: Vec<Effect>,
+}
+
+impl Sealed {
+    /// The effects, if the commit succeeded.
+    ///
+    /// # Errors
+    ///
+    /// The commit's own error; the effects are gone then.
+    pub fn open_after<E>(self, committed: Result<(), E>) -> Result<Vec<Effect>, E> {
+        committed.map(|()| self.effects)
+    }
+}

@@ -1,0 +1,81 @@
+//! Every bound on what comes from outside, each with its reason.
+
+/// Bytes of an address's text: long enough for a DNS name with port and path.
+pub const ADDRESS_BYTES: usize = 256;
+
+/// Bytes of one frame on a stream: the largest envelope (64 KiB) with room for its admission.
+pub const FRAME_BYTES: usize = 96 * 1024;
+
+/// The sizes a beacon can have in bytes. A presence document with a note fits the first, a card the second or third; three
+/// classes tell an observer little.
+pub const BEACON_CLASSES: [usize; 3] = [1024, 2048, 4096];
+
+/// How far ahead a presence beacon's certificate may end: a day that has just begun, the next one, and an hour of
+/// overlap with the day after, so that a leaving node can publish tomorrow's closing record.
+pub const PRESENCE_AHEAD: u64 = 50 * 3_600_000;
+
+/// How far ahead a card beacon's certificate may end: an epoch of 30 days, and some days to be put again.
+pub const CARD_AHEAD: u64 = 35 * 86_400_000;
+
+/// Slots of one epoch: devices that publish side by side.
+pub const SLOTS: u8 = 8;
+
+/// Characters of a name that somebody gives themselves.
+pub const NAME_CHARACTERS: usize = 64;
+
+/// Devices in a list: a person's, not a fleet's.
+pub const DEVICES: usize = 8;
+
+/// Addresses of a node in a card: a few interfaces with two transports each.
+pub const ADDRESSES: usize = 8;
+
+/// Relays in a card or list of relays.
+pub const RELAYS: usize = 32;
+
+/// Nodes named in an invite. Two fit a QR code that a phone reads from a screen.
+pub const REACH: usize = 4;
+
+/// Bytes of an invite's text, generously: two addresses of the longest kind make some 1,400.
+pub const INVITE_CHARACTERS: usize = 4_096;
+
+/// Bytes of a payload in a beacon: no more than the largest class holds.
+pub const PAYLOAD_BYTES: usize = 4_096;
+
+/// Bytes of a signed letter: with two cards' worth of keys it stays below a tenth of this.
+pub const LETTER_BYTES: usize = 64 * 1024;
+
+/// Presence tuples in a document (RFC 2778 section 2.4): a means of communication each.
+pub const TUPLES: usize = 8;
+
+/// Notes in one place of a document: languages one writes in.
+pub const NOTES: usize = 8;
+
+/// Bytes of a note's text. Tox has 1,007 for the same purpose; a class of 1,024 bytes should hold a usual one.
+pub const NOTE_BYTES: usize = 512;
+
+/// Bytes of a language tag (BCP 47).
+pub const LANGUAGE_BYTES: usize = 35;
+
+/// Activities (RPID, RFC 4480 section 3.2) at once.
+pub const ACTIVITIES: usize = 8;
+
+/// Bytes of an activity's or a tuple's name.
+pub const TOKEN_BYTES: usize = 64;
+
+/// Bytes of a communication address (a URI).
+pub const URI_BYTES: usize = 256;
+
+/// The longest lease of a presence record, in milliseconds: a day, the longest its address is in use.
+pub const LEASE_MAX: u64 = 86_400_000;
+
+/// Unknown fields kept in one place of a document.
+pub const EXTENSIONS: usize = 16;
+
+/// Addresses one connection may follow: a few hundred contacts with two epochs each.
+pub const FOLLOWED: usize = 512;
+
+/// How far a clock may be behind the one that dated a grant or a device list, in milliseconds.
+pub const SKEW: u64 = 5 * 60_000;
+
+/// Passing a grant on more often than this is not foreseen.
+pub const GRANT_DEPTH: u8 = 3;

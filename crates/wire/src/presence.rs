@@ -1,0 +1,247 @@
+//! The presence document: RFC 2778's presence information (section 2.4) in RFC 3863's vocabulary, with RPID's activities
+//! (RFC 4480); and its lease. Unknown fields are kept and passed on. docs/spec/presence.md, with the registry.
+
+use crate::cbor::{self, CborError, Value};
+use crate::ids::PrincipalId;
+use crate::limits::{
+    ACTIVITIES, EXTENSIONS, LANGUAGE_BYTES, LEASE_MAX, NOTE_BYTES, NOTES, PAYLOAD_BYTES, TOKEN_BYTES, TUPLES, URI_BYTES,
+};
+use crate::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// RFC 2778's OPEN and CLOSED.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Basic {
+    /// The inbox, or whatever the tuple is about, accepts communication.
+    Open,
+    /// It does not.
+    Closed,
+}
+
+/// A human-readable note.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Its language (BCP 47), if given.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lang: Option<String>,
+    /// The text, at most [`NOTE_BYTES`].
+    pub text: String,
+}
+
+/// A communication address (RFC 2778's contact address).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactAddress {
+    /// A URI, at most [`URI_BYTES`].
+    pub uri: String,
+    /// Priority in thousandths, 0 to 1000 (RFC 3863's 0.000 to 1.000).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub priority: Option<u16>,
+}
+
+/// A presence tuple: a status, and optionally an address and notes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PresenceTuple {
+    /// Names the tuple within the document.
+    pub id: String,
+    /// OPEN or CLOSED.
+    pub basic: Basic,
+    /// The address the status is of.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub contact: Option<ContactAddress>,
+    /// Notes on it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<Note>,
+    /// Fields not known here.
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, Value>,
+}
+
+/// What a presentity tells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PresenceDocument {
+    /// The presentity.
+    pub entity: PrincipalId,
+    /// The tuples, 1 to [`TUPLES`].
+    pub tuples: Vec<PresenceTuple>,
+    /// Notes on the presentity as a whole.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<Note>,
+    /// RPID activities by their names: `away`, `busy`, …. Names not known here are kept.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub activities: Vec<String>,
+    /// Fields not known here.
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, Value>,
+}
+
+impl PresenceDocument {
+    /// OPEN if any tuple is.
+    #[must_use]
+    pub fn basic(&self) -> Basic {
+        if self.tuples.iter().any(|tuple| tuple.basic == Basic::Open) {
+            Basic::Open
+        } else {
+            Basic::Closed
+        }
+    }
+
+    /// Checks all bounds.
+    ///
+    /// # Errors
+    ///
+    /// Names the first thing that is out of bounds.
+    pub fn check(&self) -> Result<(), PresenceError> {
+        within("tuples", self.tuples.len(), 1, TUPLES)?;
+        check_notes(&self.notes)?;
+        within("activities", self.activities.len(), 0, ACTIVITIES)?;
+        for activity in &self.activities {
+            check_token("an activity", activity)?;
+        }
+        within("unknown fields", self.extra.len(), 0, EXTENSIONS)?;
+        for tuple in &self.tuples {
+            tuple.check()?;
+        }
+        Ok(())
+    }
+}
+
+impl PresenceTuple {
+    fn check(&self) -> Result<(), PresenceError> {
+        check_token("a tuple's id", &self.id)?;
+        check_notes(&self.notes)?;
+        within("unknown fields", self.extra.len(), 0, EXTENSIONS)?;
+        let Some(contact) = &self.contact else {
+            return Ok(());
+        };
+        within("bytes of an address", contact.uri.len(), 3, URI_BYTES)?;
+        let uri = contact.uri.bytes().all(|byte| byte.is_ascii_graphic()) && contact.uri.contains(':');
+        if !uri {
+            return Err(PresenceError::NotAUri(contact.uri.clone()));
+        }
+        within(
+            "the priority in thousandths",
+            contact.priority.unwrap_or(0).into(),
+            0,
+            1_000,
+        )
+    }
+}
+
+/// The payload of a presence beacon: the document with its lease.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PresenceState {
+    /// When it was issued, by the presentity's clock.
+    pub issued: UnixMillis,
+    /// For how many milliseconds it holds.
+    pub lease: u64,
+    /// What it tells.
+    pub document: PresenceDocument,
+}
+
+impl PresenceState {
+    /// The payload of a beacon.
+    ///
+    /// # Errors
+    ///
+    /// If the document is out of bounds.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, PresenceError> {
+        self.check()?;
+        Ok(cbor::encode(self))
+    }
+
+    /// From the payload of a beacon.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are none, or out of bounds.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PresenceError> {
+        let state: Self = cbor::decode(bytes, PAYLOAD_BYTES)?;
+        state.check()?;
+        Ok(state)
+    }
+
+    fn check(&self) -> Result<(), PresenceError> {
+        if !(1..=LEASE_MAX).contains(&self.lease) {
+            return Err(PresenceError::Lease(self.lease));
+        }
+        self.document.check()
+    }
+}
+
+/// Presence that cannot be read or is out of bounds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PresenceError {
+    /// The bytes are no presence.
+    #[error("presence cannot be read: {0}")]
+    Unreadable(#[from] CborError),
+    /// A number is out of bounds.
+    #[error("{what}: expected {least} to {most}, got {got}")]
+    OutOfBounds {
+        /// Of what.
+        what: &'static str,
+        /// The least.
+        least: usize,
+        /// The most.
+        most: usize,
+        /// What there is.
+        got: usize,
+    },
+    /// A name of an activity or tuple is none.
+    #[error("expected {what} of printable ASCII without blanks, got {got:?}")]
+    NotAToken {
+        /// What it should be.
+        what: &'static str,
+        /// What it is.
+        got: String,
+    },
+    /// A communication address is no URI.
+    #[error("expected a URI such as im:alice@example.org, got {0:?}")]
+    NotAUri(String),
+    /// A language tag is none.
+    #[error("expected a language tag such as 'en' or 'de-AT' (BCP 47), got {0:?}")]
+    NotALanguage(String),
+    /// The lease is none or too long.
+    #[error("expected a lease of 1 ms to a day, got {0} ms")]
+    Lease(u64),
+}
+
+fn within(what: &'static str, got: usize, least: usize, most: usize) -> Result<(), PresenceError> {
+    if (least..=most).contains(&got) {
+        Ok(())
+    } else {
+        Err(PresenceError::OutOfBounds { what, least, most, got })
+    }
+}
+
+fn check_notes(notes: &[Note]) -> Result<(), PresenceError> {
+    within("notes", notes.len(), 0, NOTES)?;
+    for note in notes {
+        within("bytes of a note", note.text.len(), 1, NOTE_BYTES)?;
+        if let Some(lang) = &note.lang {
+            let well_formed = (1..=LANGUAGE_BYTES).contains(&lang.len())
+                && lang
+                    .split('-')
+                    .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+            if !well_formed {
+                return Err(PresenceError::NotALanguage(lang.chars().take(LANGUAGE_BYTES).collect()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_token(what: &'static str, token: &str) -> Result<(), PresenceError> {
+    if (1..=TOKEN_BYTES).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(PresenceError::NotAToken {
+        what,
+        got: token.chars().take(TOKEN_BYTES).collect(),
+    })
+}
+
+#[cfg(test)]
+#[path = "presence/tests.rs"]
+mod tests;

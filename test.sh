@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Everything that has to hold: formatting, lints, tests, documentation. Needs the Rust toolchain and a C compiler.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+need() {
+  command -v "$1" >/dev/null 2>&1 || { echo "test.sh: '$1' is missing: $2" >&2; exit 1; }
+}
+need cargo "install the Rust toolchain (1.95 or newer) from https://rustup.rs"
+need cc "install a C compiler (Debian: apt-get install build-essential); the bundled SQLite is built with it"
+
+step() { printf '\n== %s\n' "$*"; "$@"; }
+step cargo fmt --all --check
+step cargo clippy --release --locked --workspace --all-targets -- -D warnings
+step cargo test --release --locked --workspace
+RUSTDOCFLAGS="-D warnings" step cargo doc --locked --workspace --no-deps
