@@ -2,7 +2,7 @@
 //! section 5. Each half is idempotent, because either side may crash or repeat itself at any point.
 
 use crate::access::{Action, Decision, Denial, Resource, Subject, decide};
-use crate::event::{Event, FirstContactProblem};
+use crate::event::Event;
 use crate::input::{CommandError, ContactInfo, Reply, RequestId};
 use crate::limits::{CONTACTS, GRANT_LIFE, LOOKUPS, NAME_CHARACTERS};
 use crate::node::{Adding, Node, Purpose};

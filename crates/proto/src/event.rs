@@ -20,9 +20,9 @@ pub enum Event {
         /// Who.
         principal: PrincipalId,
         /// What was told before.
-        old: Option<Told>,
+        old: Box<Told>,
         /// What is told now.
-        new: Told,
+        new: Box<Told>,
     },
     /// Our own presence was set.
     OwnPresenceChanged {

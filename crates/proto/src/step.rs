@@ -215,7 +215,6 @@ impl Step {
 
     /// Splits the step for a commit that is awaited: the writes, and the effects under a seal that
     /// [`Sealed::open_after`] breaks only for a successful result.
-    #[must_use]
     pub fn into_parts(self) -> (Vec<Write>, Sealed) {
         (self.writes, Sealed { effects: self.effects })
     }

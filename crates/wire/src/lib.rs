@@ -15,6 +15,7 @@ pub mod device_list;
 pub mod envelope;
 pub mod frame;
 pub mod grant;
+pub mod hash;
 pub mod ids;
 pub mod invite;
 pub mod keys;

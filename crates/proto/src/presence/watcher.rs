@@ -233,8 +233,8 @@ impl Node {
             let event = Event::PresenceChanged {
                 contact: contact.name.clone(),
                 principal: *principal,
-                old: Some(old),
-                new: told,
+                old: Box::new(old),
+                new: Box::new(told),
             };
             self.tell(event);
         }

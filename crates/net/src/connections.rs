@@ -1,0 +1,219 @@
+//! Which connections are worth keeping. libp2p keeps every connection alive that gossipsub has a stream on, and every
+//! lookup in the DHT leaves some behind: without this, a node's connections grow with the network. Pure bookkeeping; the
+//! task does what it says.
+
+use libp2p::{Multiaddr, PeerId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// Pings in a row without an answer until a connection counts as dead.
+const DEAF: u32 = 2;
+
+/// What is known of a connected peer.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) since: Instant,
+    pub(crate) inbound: bool,
+    pub(crate) address: Option<Multiaddr>,
+    /// Identify came.
+    pub(crate) identified: bool,
+    pub(crate) relay: bool,
+    pub(crate) rtt: Option<Duration>,
+    pub(crate) last_pong: Option<Instant>,
+    deaf: u32,
+    /// Until when somebody may still need it.
+    pub(crate) needed_until: Instant,
+}
+
+impl Peer {
+    pub(crate) fn pong(&mut self, rtt: Duration) {
+        self.rtt = Some(rtt);
+        self.last_pong = Some(Instant::now());
+        self.deaf = 0;
+    }
+
+    /// Notes a ping that failed; true if the connection is to be given up.
+    pub(crate) const fn silence(&mut self) -> bool {
+        self.deaf += 1;
+        self.deaf >= DEAF
+    }
+}
+
+/// A peer we want to be connected to.
+#[derive(Debug)]
+struct Wanted {
+    addresses: Vec<Multiaddr>,
+    first: Duration,
+    last: Duration,
+    tries: u32,
+    not_before: Instant,
+}
+
+/// All connections, and those wanted.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    pub(crate) peers: BTreeMap<PeerId, Peer>,
+    wanted: BTreeMap<PeerId, Wanted>,
+    seeds: BTreeSet<PeerId>,
+    contacts: BTreeSet<PeerId>,
+    shut_out: BTreeMap<PeerId, Instant>,
+    relays_wanted: usize,
+    grace: Duration,
+}
+
+/// How long a peer that forged stays shut out.
+const SHUT_OUT: Duration = Duration::from_secs(600);
+
+/// Peers remembered as shut out.
+const SHUT_OUT_MAX: usize = 1_024;
+
+impl Connections {
+    pub(crate) const fn new(relays_wanted: usize, grace: Duration) -> Self {
+        Self {
+            peers: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            seeds: BTreeSet::new(),
+            contacts: BTreeSet::new(),
+            shut_out: BTreeMap::new(),
+            relays_wanted,
+            grace,
+        }
+    }
+
+    /// Stay connected to this seed peer.
+    pub(crate) fn want_seed(&mut self, peer: PeerId, address: Multiaddr, pace: (Duration, Duration)) {
+        self.seeds.insert(peer);
+        self.want(peer, vec![address], pace);
+    }
+
+    /// Stay connected to exactly these nodes of contacts.
+    pub(crate) fn want_contacts(&mut self, nodes: BTreeMap<PeerId, Vec<Multiaddr>>, pace: (Duration, Duration)) {
+        let contacts: BTreeSet<PeerId> = nodes.keys().copied().collect();
+        let seeds = &self.seeds;
+        self.wanted
+            .retain(|peer, _| seeds.contains(peer) || contacts.contains(peer));
+        self.contacts = contacts;
+        for (peer, addresses) in nodes {
+            self.want(peer, addresses, pace);
+        }
+    }
+
+    fn want(&mut self, peer: PeerId, addresses: Vec<Multiaddr>, (first, last): (Duration, Duration)) {
+        let now = Instant::now();
+        let wanted = self.wanted.entry(peer).or_insert_with(|| Wanted {
+            addresses: Vec::new(),
+            first,
+            last,
+            tries: 0,
+            not_before: now,
+        });
+        for address in addresses {
+            if !wanted.addresses.contains(&address) {
+                wanted.addresses.push(address);
+                // A new address is worth a try at once.
+                wanted.not_before = now;
+            }
+        }
+    }
+
+    /// Peers to dial now, with their addresses. Each is given a new date first, so that a dial that never ends is not
+    /// repeated without pause.
+    pub(crate) fn due_dials(&mut self) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        for (peer, wanted) in &mut self.wanted {
+            if self.peers.contains_key(peer) || wanted.not_before > now {
+                continue;
+            }
+            let wait = wanted.first.saturating_mul(1 << wanted.tries.min(16)).min(wanted.last);
+            let jitter = rand::random_range(0.75..1.25);
+            wanted.not_before = now + wait.mul_f64(jitter);
+            wanted.tries = wanted.tries.saturating_add(1);
+            due.push((*peer, wanted.addresses.clone()));
+        }
+        due
+    }
+
+    pub(crate) fn connected(&mut self, peer: PeerId, address: Multiaddr, inbound: bool) {
+        let now = Instant::now();
+        if let Some(wanted) = self.wanted.get_mut(&peer) {
+            wanted.tries = 0;
+            wanted.not_before = now + wanted.first;
+        }
+        self.peers.entry(peer).or_insert(Peer {
+            since: now,
+            inbound,
+            address: Some(address),
+            identified: false,
+            relay: false,
+            rtt: None,
+            last_pong: None,
+            deaf: 0,
+            needed_until: now + self.grace,
+        });
+    }
+
+    pub(crate) fn disconnected(&mut self, peer: &PeerId) -> Option<Peer> {
+        self.peers.remove(peer)
+    }
+
+    /// Somebody is dealing with this peer: leave the connection open for a while.
+    pub(crate) fn touch(&mut self, peer: &PeerId) {
+        let until = Instant::now() + self.grace;
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.needed_until = until;
+        }
+    }
+
+    pub(crate) fn is_seed(&self, peer: &PeerId) -> bool {
+        self.seeds.contains(peer)
+    }
+
+    pub(crate) fn is_contact(&self, peer: &PeerId) -> bool {
+        self.contacts.contains(peer)
+    }
+
+    /// Connected relays, those configured first, then by age.
+    pub(crate) fn relays(&self) -> Vec<PeerId> {
+        let mut relays: Vec<(bool, Instant, PeerId)> = self
+            .peers
+            .iter()
+            .filter(|(_, state)| state.relay)
+            .map(|(peer, state)| (!self.seeds.contains(peer), state.since, *peer))
+            .collect();
+        relays.sort();
+        relays.into_iter().map(|(.., peer)| peer).collect()
+    }
+
+    /// Connections nobody needs: not to a seed peer, a contact, one of the relays we want, nor in use within the grace.
+    /// Those that others opened to a relay are theirs to close, until there are too many.
+    pub(crate) fn dispensable(&self, serves: bool, budget: usize) -> Vec<PeerId> {
+        let now = Instant::now();
+        let kept: BTreeSet<PeerId> = self.relays().into_iter().take(self.relays_wanted).collect();
+        let over = self.peers.len() > budget;
+        self.peers
+            .iter()
+            .filter(|(peer, state)| {
+                let ours = self.seeds.contains(peer) || self.contacts.contains(peer) || kept.contains(peer);
+                // Somebody else's wish to be connected counts while there is room: a relay's clients, or a watcher whom we do
+                // not know as a contact.
+                let theirs = state.inbound && !over && (serves || !state.relay);
+                !ours && !theirs && state.needed_until <= now
+            })
+            .map(|(peer, _)| *peer)
+            .collect()
+    }
+
+    /// Shuts a peer out for a while.
+    pub(crate) fn shut_out(&mut self, peer: PeerId) {
+        let now = Instant::now();
+        self.shut_out.retain(|_, until| *until > now);
+        if self.shut_out.len() < SHUT_OUT_MAX {
+            self.shut_out.insert(peer, now + SHUT_OUT);
+        }
+    }
+
+    pub(crate) fn is_shut_out(&self, peer: &PeerId) -> bool {
+        self.shut_out.get(peer).is_some_and(|until| *until > Instant::now())
+    }
+}

@@ -1,0 +1,229 @@
+//! Topics, and what passes on them: names, the filter that admits exactly the network's topics, message ids, scores, and
+//! the judgement of each message before it is passed on.
+
+use crate::handle::PathCounters;
+use crate::records::{Records, unix_now};
+use libp2p::gossipsub::{
+    IdentTopic, Message, MessageAcceptance, MessageId, PeerScoreParams, PeerScoreThresholds, TopicHash,
+    TopicScoreParams, TopicSubscriptionFilter,
+};
+use porchlight_wire::beacon::{VerifiedBeacon, topic};
+use porchlight_wire::blind::{BlindedKey, Kind};
+use porchlight_wire::network::{Network, TopicIndex};
+use porchlight_wire::shelf::Shelved;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Records of one key that may come at once. A publisher sends five at once; this many still pass where a slow link has
+/// bunched them up.
+const BURST: u32 = 10;
+
+/// How often one more may come.
+const REFILL: Duration = Duration::from_secs(1);
+
+/// Keys whose pace is remembered. More than fit on a relay's shelf cannot matter.
+const PACED: usize = 131_072;
+
+/// The name of a topic: `/pl/<network>/<b>/<index>`.
+pub(crate) fn topic_name(network: &Network, index: TopicIndex) -> String {
+    format!("/pl/{}/{}/{}", network.name(), network.bucket_bits(), index.0)
+}
+
+pub(crate) fn ident_topic(network: &Network, index: TopicIndex) -> IdentTopic {
+    IdentTopic::new(topic_name(network, index))
+}
+
+/// The index of a topic of this network.
+pub(crate) fn topic_index(network: &Network, topic: &TopicHash) -> Option<TopicIndex> {
+    let prefix = topic_name(network, TopicIndex(0));
+    let prefix = prefix.strip_suffix('0')?;
+    let index: u16 = topic.as_str().strip_prefix(prefix)?.parse().ok()?;
+    let index = TopicIndex(index);
+    (u32::from(index.0) < 1 << network.bucket_bits() && topic.as_str() == topic_name(network, index)).then_some(index)
+}
+
+/// A message's id: SHA-256 of what it carries, so that the same beacon is the same message whoever sends it.
+pub(crate) fn message_id(message: &Message) -> MessageId {
+    use porchlight_wire::hash::sha256;
+    MessageId::from(sha256(&message.data).to_vec())
+}
+
+/// Admits exactly the topics of the network. libp2p's own default admits a hundred of any name, and ignores all of a
+/// peer's subscriptions once there is one more.
+#[derive(Clone, Debug)]
+pub(crate) struct TopicFilter {
+    network: Network,
+}
+
+impl TopicFilter {
+    pub(crate) fn new(network: &Network) -> Self {
+        Self {
+            network: network.clone(),
+        }
+    }
+}
+
+impl TopicSubscriptionFilter for TopicFilter {
+    fn can_subscribe(&mut self, topic: &TopicHash) -> bool {
+        topic_index(&self.network, topic).is_some()
+    }
+}
+
+/// Only what is invalid counts. Deficits of delivery say nothing where a topic may be silent for hours, and many honest
+/// nodes share an address behind one router.
+pub(crate) fn score_parameters(network: &Network) -> (PeerScoreParams, PeerScoreThresholds) {
+    let topic_scores = TopicScoreParams {
+        topic_weight: 1.0,
+        time_in_mesh_weight: 0.0,
+        first_message_deliveries_weight: 0.0,
+        mesh_message_deliveries_weight: 0.0,
+        mesh_failure_penalty_weight: 0.0,
+        invalid_message_deliveries_weight: -10.0,
+        invalid_message_deliveries_decay: 0.9,
+        ..TopicScoreParams::default()
+    };
+    let scores = PeerScoreParams {
+        topics: network
+            .topics()
+            .map(|index| (ident_topic(network, index).hash(), topic_scores.clone()))
+            .collect(),
+        ip_colocation_factor_weight: 0.0,
+        ..PeerScoreParams::default()
+    };
+    (scores, PeerScoreThresholds::default())
+}
+
+/// What was made of a gossiped message.
+pub(crate) enum Judgement {
+    /// News: passed on, kept, told.
+    News(VerifiedBeacon),
+    /// Neither passed on nor held against anyone.
+    Ignored,
+    /// No honest node can have made it.
+    Forged,
+}
+
+impl Judgement {
+    pub(crate) const fn acceptance(&self) -> MessageAcceptance {
+        match self {
+            Self::News(_) => MessageAcceptance::Accept,
+            Self::Ignored => MessageAcceptance::Ignore,
+            Self::Forged => MessageAcceptance::Reject,
+        }
+    }
+}
+
+/// The pace of each key.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    buckets: BTreeMap<BlindedKey, (u32, Instant)>,
+}
+
+impl Pace {
+    fn allows(&mut self, pk: BlindedKey) -> bool {
+        let now = Instant::now();
+        if !self.buckets.contains_key(&pk) && self.buckets.len() >= PACED {
+            return false;
+        }
+        let (tokens, since) = self.buckets.entry(pk).or_insert((BURST, now));
+        let earned = u32::try_from(now.duration_since(*since).as_millis() / REFILL.as_millis()).unwrap_or(u32::MAX);
+        if earned > 0 {
+            *tokens = tokens.saturating_add(earned).min(BURST);
+            *since = now;
+        }
+        if *tokens == 0 {
+            return false;
+        }
+        *tokens -= 1;
+        true
+    }
+
+    /// Forgets keys that have been silent long enough to have all their tokens back.
+    pub(crate) fn sweep(&mut self) {
+        let full_again = REFILL * BURST;
+        self.buckets.retain(|_, (_, since)| since.elapsed() < full_again);
+    }
+}
+
+/// Judges a gossiped message: verified, in its topic, not too fast, and newer than what is known. The last is what catches
+/// a replay after gossipsub's own memory has run out.
+pub(crate) fn judge(
+    network: &Network,
+    records: &mut Records,
+    pace: &mut Pace,
+    counters: &mut PathCounters,
+    message: &Message,
+) -> Judgement {
+    let beacon = match records.verify(&message.data) {
+        Ok(beacon) => beacon,
+        Err(error) if error.is_forgery() => {
+            counters.forged += 1;
+            return Judgement::Forged;
+        }
+        Err(_) => {
+            counters.untimely += 1;
+            return Judgement::Ignored;
+        }
+    };
+    let in_its_topic = topic_index(network, &message.topic) == Some(topic(network, &beacon.pk()));
+    if !in_its_topic || beacon.kind() != Kind::Presence {
+        counters.forged += 1;
+        return Judgement::Forged;
+    }
+    let known = records.shelf().get(&beacon.pk(), unix_now());
+    if known.is_some_and(|known| *known == beacon || !beacon.supersedes(known)) {
+        counters.outdated += 1;
+        return Judgement::Ignored;
+    }
+    if !pace.allows(beacon.pk()) {
+        counters.limited += 1;
+        return Judgement::Ignored;
+    }
+    if records.shelf_mut().put(beacon.clone(), unix_now()) == Shelved::Full {
+        counters.limited += 1;
+        return Judgement::Ignored;
+    }
+    counters.accepted += 1;
+    Judgement::News(beacon)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libp2p::gossipsub::{Subscription, SubscriptionAction};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_hundred_topics_are_not_a_cliff() {
+        // The default network has 64 topics; what matters is that all of them pass in one message, and no other does.
+        let network = Network::named("porchlight").unwrap();
+        let mut filter = TopicFilter::new(&network);
+        let wanted: Vec<Subscription> = network
+            .topics()
+            .map(|index| ident_topic(&network, index).hash())
+            .chain((0..200).map(|n| TopicHash::from_raw(format!("/other/{n}"))))
+            .map(|topic_hash| Subscription {
+                action: SubscriptionAction::Subscribe,
+                topic_hash,
+            })
+            .collect();
+        let passed = filter.filter_incoming_subscriptions(&wanted, &BTreeSet::new()).unwrap();
+        assert_eq!(passed.len(), 64);
+    }
+
+    #[test]
+    fn topic_names_come_back() {
+        let network = Network::named("porchlight").unwrap();
+        for index in network.topics() {
+            assert_eq!(topic_index(&network, &ident_topic(&network, index).hash()), Some(index));
+        }
+        for name in [
+            "/pl/porchlight/6/64",
+            "/pl/porchlight/6/007",
+            "/pl/other/6/1",
+            "/pl/porchlight/7/1",
+        ] {
+            assert_eq!(topic_index(&network, &TopicHash::from_raw(name)), None, "{name}");
+        }
+    }
+}

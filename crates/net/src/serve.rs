@@ -1,0 +1,111 @@
+//! What this node answers to others' frames by itself: records, following, relays. A relay answers anyone, within quotas; an
+//! ordinary node gives out only its own cards and invite records, lest its address be tied to its presence records.
+
+use libp2p::PeerId;
+use porchlight_wire::blind::BlindedKey;
+use porchlight_wire::frame::{ExchangeNumber, Response, ResponseFrame};
+use serde_bytes::ByteBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::sync::mpsc;
+
+/// One who follows: where to send what is new.
+#[derive(Debug)]
+struct Follower {
+    number: ExchangeNumber,
+    answers: mpsc::Sender<ResponseFrame>,
+    addresses: BTreeSet<BlindedKey>,
+}
+
+/// All who follow something here.
+#[derive(Debug)]
+pub(crate) struct Followers {
+    by_peer: BTreeMap<PeerId, Follower>,
+    by_address: BTreeMap<BlindedKey, BTreeSet<PeerId>>,
+    followed: usize,
+    limit: usize,
+}
+
+impl Followers {
+    pub(crate) const fn new(limit: usize) -> Self {
+        Self {
+            by_peer: BTreeMap::new(),
+            by_address: BTreeMap::new(),
+            followed: 0,
+            limit,
+        }
+    }
+
+    /// Replaces what `peer` follows. False if there is no room for so much.
+    pub(crate) fn follow(
+        &mut self,
+        peer: PeerId,
+        number: ExchangeNumber,
+        answers: mpsc::Sender<ResponseFrame>,
+        addresses: Vec<BlindedKey>,
+    ) -> bool {
+        self.drop_peer(&peer);
+        let addresses: BTreeSet<BlindedKey> = addresses.into_iter().collect();
+        if self.followed + addresses.len() > self.limit {
+            return false;
+        }
+        if addresses.is_empty() {
+            return true;
+        }
+        self.followed += addresses.len();
+        for address in &addresses {
+            self.by_address.entry(*address).or_default().insert(peer);
+        }
+        let follower = Follower {
+            number,
+            answers,
+            addresses,
+        };
+        self.by_peer.insert(peer, follower);
+        true
+    }
+
+    /// Sends a beacon to all who follow its address. One who does not keep up loses their following and finds out by the
+    /// stream's end.
+    pub(crate) fn push(&mut self, pk: &BlindedKey, beacon: &[u8]) {
+        let Some(peers) = self.by_address.get(pk) else {
+            return;
+        };
+        let mut slow = Vec::new();
+        for peer in peers {
+            if let Some(follower) = self.by_peer.get(peer) {
+                let frame = ResponseFrame {
+                    exchange: follower.number,
+                    response: record(Some(beacon)),
+                };
+                if follower.answers.try_send(frame).is_err() {
+                    slow.push(*peer);
+                }
+            }
+        }
+        for peer in slow {
+            self.drop_peer(&peer);
+        }
+    }
+
+    pub(crate) fn drop_peer(&mut self, peer: &PeerId) {
+        let Some(follower) = self.by_peer.remove(peer) else {
+            return;
+        };
+        self.followed -= follower.addresses.len();
+        for address in follower.addresses {
+            if let Some(peers) = self.by_address.get_mut(&address) {
+                peers.remove(peer);
+                if peers.is_empty() {
+                    self.by_address.remove(&address);
+                }
+            }
+        }
+    }
+}
+
+/// The answer that carries a beacon, or none.
+pub(crate) fn record(beacon: Option<&[u8]>) -> Response {
+    Response::Record {
+        beacon: beacon.map(|bytes| ByteBuf::from(bytes.to_vec())),
+    }
+}

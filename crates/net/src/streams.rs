@@ -1,0 +1,232 @@
+//! Framed streams (`/pl/frames/1`): one long-lived stream for each peer and direction, carrying exchanges by number.
+//! Whoever opened a stream asks, the other end answers on it. One task for each stream; what it sends and what waits for
+//! it is bounded, so a slow peer slows only itself.
+
+use crate::behaviour::FRAMES;
+use futures::{SinkExt, StreamExt};
+use libp2p::bytes::Bytes;
+use libp2p::{PeerId, Stream};
+use porchlight_wire::frame::{
+    ExchangeNumber, Refusal, Request, RequestFrame, Response, ResponseFrame, decode_request, decode_response,
+    encode_request, encode_response,
+};
+use porchlight_wire::limits::FRAME_BYTES;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
+
+/// Requests that may wait for one peer's stream.
+pub(crate) const WAITING: usize = 64;
+
+/// Answers that may wait to be written to one peer; one that follows and does not read loses its following.
+pub(crate) const ANSWERS: usize = 256;
+
+/// How often deadlines of open exchanges are looked at.
+const WATCH: Duration = Duration::from_millis(500);
+
+/// Who inside the task waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// The core, by its own number.
+    Core(u64),
+    /// A lookup, by its number.
+    Lookup(u64),
+    /// What we follow. Answered any number of times.
+    Follow,
+}
+
+/// One request on its way to a peer.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) asker: Asker,
+    pub(crate) request: Request,
+}
+
+/// What streams report to the swarm's task.
+#[derive(Debug)]
+pub(crate) enum StreamEvent {
+    /// An answer to a request of ours.
+    Answer {
+        peer: PeerId,
+        asker: Asker,
+        response: Response,
+    },
+    /// No answer will come.
+    Failed {
+        asker: Asker,
+        /// Whether the request may have been acted on.
+        perhaps: bool,
+        reason: String,
+    },
+    /// A peer asks something.
+    Asked {
+        peer: PeerId,
+        number: ExchangeNumber,
+        request: Request,
+        answers: mpsc::Sender<ResponseFrame>,
+    },
+    /// The stream we opened to a peer is gone.
+    OutboundClosed { peer: PeerId },
+    /// A stream that a peer opened is gone.
+    InboundClosed { peer: PeerId },
+}
+
+type Frames = Framed<Compat<Stream>, LengthDelimitedCodec>;
+
+fn framed(stream: Stream) -> Frames {
+    let codec = LengthDelimitedCodec::builder()
+        .max_frame_length(FRAME_BYTES)
+        .new_codec();
+    Framed::new(stream.compat(), codec)
+}
+
+/// Runs the stream we open to `peer`: until it breaks, or nobody can send to it any more.
+pub(crate) async fn ask(
+    peer: PeerId,
+    mut control: libp2p_stream::Control,
+    mut requests: mpsc::Receiver<Outgoing>,
+    events: mpsc::Sender<StreamEvent>,
+    deadline: Duration,
+) {
+    let mut open: BTreeMap<ExchangeNumber, (Asker, Instant)> = BTreeMap::new();
+    let opened = tokio::time::timeout(deadline, control.open_stream(peer, FRAMES)).await;
+    let reason = match opened {
+        Ok(Ok(stream)) => exchange(peer, framed(stream), &mut requests, &mut open, &events, deadline).await,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the other side did not take a stream in time".to_owned(),
+    };
+    requests.close();
+    for (asker, _) in open.into_values() {
+        report(&events, asker, true, &reason).await;
+    }
+    while let Some(outgoing) = requests.recv().await {
+        report(&events, outgoing.asker, false, &reason).await;
+    }
+    // A task that is gone needs no news.
+    let _ = events.send(StreamEvent::OutboundClosed { peer }).await;
+}
+
+async fn report(events: &mpsc::Sender<StreamEvent>, asker: Asker, perhaps: bool, reason: &str) {
+    let failed = StreamEvent::Failed {
+        asker,
+        perhaps,
+        reason: reason.to_owned(),
+    };
+    let _ = events.send(failed).await;
+}
+
+/// Sends requests and hands out answers. Returns why it ended.
+async fn exchange(
+    peer: PeerId,
+    mut frames: Frames,
+    requests: &mut mpsc::Receiver<Outgoing>,
+    open: &mut BTreeMap<ExchangeNumber, (Asker, Instant)>,
+    events: &mpsc::Sender<StreamEvent>,
+    deadline: Duration,
+) -> String {
+    let mut last = 0;
+    let mut watch = tokio::time::interval(WATCH);
+    loop {
+        tokio::select! {
+            outgoing = requests.recv() => {
+                let Some(Outgoing { asker, request }) = outgoing else {
+                    return "the connection is no longer needed".to_owned();
+                };
+                last += 1;
+                let number = ExchangeNumber(last);
+                let frame = RequestFrame { exchange: number, request };
+                if asker == Asker::Follow {
+                    // A new set of addresses replaces the one before.
+                    open.retain(|_, (other, _)| *other != Asker::Follow);
+                }
+                open.insert(number, (asker, Instant::now() + deadline));
+                let sent = tokio::time::timeout(deadline, frames.send(Bytes::from(encode_request(&frame)))).await;
+                match sent {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return error.to_string(),
+                    Err(_) => return "the other side does not read".to_owned(),
+                }
+            }
+            read = frames.next() => {
+                let bytes = match read {
+                    Some(Ok(bytes)) => bytes,
+                    Some(Err(error)) => return error.to_string(),
+                    None => return "the other side closed the stream".to_owned(),
+                };
+                let Ok(frame) = decode_response(&bytes) else {
+                    return "the other side sent something that is no frame".to_owned();
+                };
+                let asker = match open.get(&frame.exchange) {
+                    Some((Asker::Follow, _)) => Some(Asker::Follow),
+                    Some(_) => open.remove(&frame.exchange).map(|(asker, _)| asker),
+                    None => None,
+                };
+                if let Some(asker) = asker {
+                    let answer = StreamEvent::Answer { peer, asker, response: frame.response };
+                    if events.send(answer).await.is_err() {
+                        return "the network has stopped".to_owned();
+                    }
+                }
+            }
+            _ = watch.tick() => {
+                let now = Instant::now();
+                let late: Vec<ExchangeNumber> = open
+                    .iter()
+                    .filter(|(_, (asker, until))| *asker != Asker::Follow && *until <= now)
+                    .map(|(number, _)| *number)
+                    .collect();
+                for number in late {
+                    if let Some((asker, _)) = open.remove(&number) {
+                        report(events, asker, true, "no answer came in time").await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Runs a stream that `peer` opened: hands its requests to the task, writes the answers.
+pub(crate) async fn serve(peer: PeerId, stream: Stream, events: mpsc::Sender<StreamEvent>, at_once: usize) {
+    let mut frames = framed(stream);
+    let (answers, mut waiting) = mpsc::channel::<ResponseFrame>(ANSWERS);
+    let mut open = 0_usize;
+    loop {
+        tokio::select! {
+            answer = waiting.recv() => {
+                let Some(answer) = answer else { return };
+                open = open.saturating_sub(1);
+                if frames.send(Bytes::from(encode_response(&answer))).await.is_err() {
+                    return;
+                }
+            }
+            read = frames.next() => {
+                let Some(Ok(bytes)) = read else { return };
+                // Bytes that are no frame end the stream: what follows could not be told apart either.
+                let Ok(frame) = decode_request(&bytes) else { return };
+                if open >= at_once {
+                    let refused = ResponseFrame {
+                        exchange: frame.exchange,
+                        response: Response::Refused { reason: Refusal::TooMany },
+                    };
+                    if frames.send(Bytes::from(encode_response(&refused))).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                open += 1;
+                let asked = StreamEvent::Asked {
+                    peer,
+                    number: frame.exchange,
+                    request: frame.request,
+                    answers: answers.clone(),
+                };
+                if events.send(asked).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,487 @@
+//! The one task that owns the swarm. Whatever wakes it is an arm of [`Task::run`]; each arm is one call.
+
+mod asks;
+mod events;
+mod lookups;
+
+use crate::behaviour::{Behaviour, FRAMES, RELAY_MARKER};
+use crate::config::{NetConfig, Role};
+use crate::connections::Connections;
+use crate::convert::{address_of, is_loopback, is_unspecified, keypair, multiaddr_of, node_address, node_of, peer_of};
+use crate::gossip::{Pace, ident_topic};
+use crate::handle::{Counters, LiveNode, Message, NetCommand, NetError, NetEvent, NetStatus, PeerInfo};
+use crate::queries::Queries;
+use crate::records::unix_now;
+use crate::serve::Followers;
+use crate::streams::{Outgoing, StreamEvent, serve};
+use futures::StreamExt;
+use libp2p::core::transport::ListenerId;
+use libp2p::swarm::SwarmEvent;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, tcp, yamux};
+use libp2p_stream::IncomingStreams;
+use porchlight_wire::blind::BlindedKey;
+use porchlight_wire::frame::{ExchangeNumber, ResponseFrame};
+use porchlight_wire::ids::{Address, NodeId};
+use porchlight_wire::network::TopicIndex;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// What streams may report before they wait.
+const STREAM_EVENTS: usize = 1_024;
+
+/// Events held back for the driver. Beyond it beacons are dropped: what is lost is looked up again.
+const HELD_BACK: usize = 8_192;
+
+/// Requests of others that may wait for the core's answer.
+const WAITING_FOR_CORE: usize = 1_024;
+
+/// Idle connections are closed by the connection manager, which knows what they are for; libp2p's own clock is set so far
+/// away that it never decides.
+const NEVER_IDLE: Duration = Duration::from_secs(365 * 86_400);
+
+/// Where an answer of the core goes.
+struct Responder {
+    peer: PeerId,
+    number: ExchangeNumber,
+    answers: mpsc::Sender<ResponseFrame>,
+}
+
+pub(crate) struct Task {
+    config: NetConfig,
+    node: NodeId,
+    swarm: Swarm<Behaviour>,
+    incoming: IncomingStreams,
+    _relay_marker: Option<IncomingStreams>,
+
+    inbox: mpsc::Receiver<Message>,
+    outbox: mpsc::Sender<NetEvent>,
+    held_back: VecDeque<NetEvent>,
+    stream_events: mpsc::Receiver<StreamEvent>,
+    stream_reports: mpsc::Sender<StreamEvent>,
+
+    connections: Connections,
+    queries: Queries,
+    followers: Followers,
+    pace: Pace,
+    counters: Counters,
+
+    /// Streams we opened, by peer.
+    outbound: BTreeMap<PeerId, mpsc::Sender<Outgoing>>,
+    /// Requests that wait for a connection.
+    waiting: BTreeMap<PeerId, Vec<Outgoing>>,
+    /// Requests of others that wait for the core.
+    asked: BTreeMap<u64, Responder>,
+    last_asked: u64,
+    inbound_streams: BTreeMap<PeerId, usize>,
+    forgeries: BTreeMap<PeerId, u32>,
+
+    topics: BTreeSet<TopicIndex>,
+    follow: Vec<BlindedKey>,
+    following: Option<PeerId>,
+    own_cards: BTreeSet<BlindedKey>,
+    listening: BTreeSet<Address>,
+    live: Vec<LiveNode>,
+}
+
+impl Task {
+    /// Sets up the transport and listens; returns once every address is bound.
+    pub(crate) async fn listen(
+        config: NetConfig,
+        inbox: mpsc::Receiver<Message>,
+        outbox: mpsc::Sender<NetEvent>,
+    ) -> Result<Self, NetError> {
+        let key = keypair(&config.transport_secret).ok_or(NetError::Key)?;
+        let node = node_of(&key.public().to_peer_id()).ok_or(NetError::Key)?;
+        let behaviour = Behaviour::new(&config, &key.public()).map_err(NetError::Transport)?;
+        let mut swarm = SwarmBuilder::with_existing_identity(key)
+            .with_tokio()
+            .with_tcp(
+                tcp::Config::default().nodelay(true),
+                noise::Config::new,
+                yamux::Config::default,
+            )
+            .map_err(|error| NetError::Transport(error.to_string()))?
+            .with_dns()
+            .map_err(|error| NetError::Transport(error.to_string()))?
+            .with_behaviour(|_| behaviour)
+            .map_err(|error| NetError::Transport(error.to_string()))?
+            .with_swarm_config(|swarm| swarm.with_idle_connection_timeout(NEVER_IDLE))
+            .build();
+        let mut control = swarm.behaviour().streams.new_control();
+        let taken = |_| NetError::Transport("a protocol is registered twice".to_owned());
+        let incoming = control.accept(FRAMES).map_err(taken)?;
+        let relay_marker = match config.role {
+            Role::Relay => Some(control.accept(RELAY_MARKER).map_err(taken)?),
+            Role::Ordinary => None,
+        };
+        for address in config.external.iter().filter_map(multiaddr_of) {
+            swarm.add_external_address(address);
+        }
+        let listening = bind(&mut swarm, &config.listen).await?;
+        let (stream_reports, stream_events) = mpsc::channel(STREAM_EVENTS);
+        let mut task = Self {
+            connections: Connections::new(config.limits.relays, config.timing.grace),
+            followers: Followers::new(config.limits.followed),
+            node,
+            swarm,
+            incoming,
+            _relay_marker: relay_marker,
+            inbox,
+            outbox,
+            held_back: VecDeque::new(),
+            stream_events,
+            stream_reports,
+            queries: Queries::default(),
+            pace: Pace::default(),
+            counters: Counters::default(),
+            outbound: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            last_asked: 0,
+            inbound_streams: BTreeMap::new(),
+            forgeries: BTreeMap::new(),
+            topics: BTreeSet::new(),
+            follow: Vec::new(),
+            following: None,
+            own_cards: BTreeSet::new(),
+            listening: BTreeSet::new(),
+            live: Vec::new(),
+            config,
+        };
+        for address in listening {
+            task.on_listening(&address);
+        }
+        for address in task.config.external.clone() {
+            task.tell(NetEvent::Listening { address });
+        }
+        task.want_seeds();
+        if task.config.role == Role::Relay {
+            let all = task.config.network.topics().collect();
+            task.join(all);
+        }
+        Ok(task)
+    }
+
+    /// The loop.
+    pub(crate) async fn run(mut self) {
+        let mut tick = tokio::time::interval(self.config.timing.tick);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let outbox = self.outbox.clone();
+        loop {
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.on_swarm(event),
+                message = self.inbox.recv() => match message {
+                    Some(Message::Command(command)) => self.on_command(command),
+                    Some(Message::Status(reply)) => { let _ = reply.send(self.status()); }
+                    Some(Message::Stop(done)) => {
+                        self.close().await;
+                        let _ = done.send(());
+                        return;
+                    }
+                    None => return,
+                },
+                Some(event) = self.stream_events.recv() => self.on_stream(event),
+                Some((peer, stream)) = self.incoming.next() => self.on_incoming_stream(peer, stream),
+                permit = outbox.reserve(), if !self.held_back.is_empty() => match permit {
+                    Ok(permit) => if let Some(event) = self.held_back.pop_front() { permit.send(event) },
+                    Err(_) => return,
+                },
+                _ = tick.tick() => self.on_tick(),
+            }
+        }
+    }
+
+    fn on_command(&mut self, command: NetCommand) {
+        match command {
+            NetCommand::Gossip { beacon } => self.gossip(&beacon),
+            NetCommand::Put { id, beacon } => self.put(id, beacon),
+            NetCommand::Lookup { id, addresses, at } => self.lookup(id, &addresses, &at),
+            NetCommand::Topics { topics } => {
+                if self.config.role == Role::Ordinary {
+                    self.join(topics);
+                }
+            }
+            NetCommand::Follow { addresses } => self.set_follow(addresses),
+            NetCommand::Request {
+                exchange,
+                to,
+                addresses,
+                request,
+            } => self.request(exchange, &to, &addresses, request),
+            NetCommand::Respond { exchange, response } => self.respond(exchange, response),
+            NetCommand::Keep { contacts } => {
+                let mut nodes: BTreeMap<PeerId, Vec<Multiaddr>> = BTreeMap::new();
+                for contact in contacts {
+                    if let (Some(peer), Some(address)) = (peer_of(&contact.node), multiaddr_of(&contact.address)) {
+                        nodes.entry(peer).or_default().push(address);
+                    }
+                }
+                self.connections.want_contacts(nodes, self.config.timing.redial_contact);
+            }
+        }
+    }
+
+    /// What comes back again and again: dials, deadlines, what has expired, who is live.
+    fn on_tick(&mut self) {
+        for (peer, addresses) in self.connections.due_dials() {
+            self.dial(peer, addresses);
+        }
+        self.end_late_lookups();
+        let serves = self.config.role == Role::Relay;
+        let budget = usize::try_from(self.config.limits.connections).unwrap_or(usize::MAX) / 4 * 3;
+        for peer in self.connections.dispensable(serves, budget) {
+            self.counters.pruned += 1;
+            // An error says that it is gone already.
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        self.swarm.behaviour_mut().kad.store_mut().shelf_mut().sweep(unix_now());
+        self.pace.sweep();
+        self.follow_somewhere();
+        self.tell_live();
+    }
+
+    fn want_seeds(&mut self) {
+        for seed in self.config.seed_peers.clone() {
+            if let (Some(peer), Some(address)) = (peer_of(&seed.node), multiaddr_of(&seed.address))
+                && seed.node != self.node
+            {
+                self.connections
+                    .want_seed(peer, address, self.config.timing.redial_seed);
+            }
+        }
+    }
+
+    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let opts = DialOpts::peer_id(peer)
+            .addresses(addresses)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .build();
+        if let Err(error) = self.swarm.dial(opts) {
+            tracing::trace!(%peer, %error, "not dialled");
+        }
+    }
+
+    fn join(&mut self, topics: BTreeSet<TopicIndex>) {
+        let network = self.config.network.clone();
+        for index in self.topics.difference(&topics) {
+            self.swarm
+                .behaviour_mut()
+                .gossip
+                .unsubscribe(&ident_topic(&network, *index));
+        }
+        for index in topics.difference(&self.topics) {
+            if let Err(error) = self
+                .swarm
+                .behaviour_mut()
+                .gossip
+                .subscribe(&ident_topic(&network, *index))
+            {
+                tracing::warn!(%error, topic = index.0, "a topic could not be joined");
+            }
+        }
+        self.topics = topics;
+    }
+
+    fn on_listening(&mut self, address: &Multiaddr) {
+        if is_unspecified(address) {
+            return;
+        }
+        if let Some(address) = address_of(address)
+            && self.listening.insert(address.clone())
+        {
+            self.tell(NetEvent::Listening { address });
+        }
+    }
+
+    /// Gives an event to the driver, or holds it back until there is room.
+    fn tell(&mut self, event: NetEvent) {
+        if self.held_back.len() >= HELD_BACK && matches!(event, NetEvent::Beacon { .. }) {
+            self.counters.dropped += 1;
+            return;
+        }
+        self.held_back.push_back(event);
+    }
+
+    /// Who is live, if that has changed since it was told last.
+    fn tell_live(&mut self) {
+        let network = &self.config.network;
+        let now = Instant::now();
+        let mut topics: BTreeMap<PeerId, BTreeSet<TopicIndex>> = self
+            .swarm
+            .behaviour()
+            .gossip
+            .all_peers()
+            .map(|(peer, topics)| {
+                let topics = topics
+                    .into_iter()
+                    .filter_map(|topic| crate::gossip::topic_index(network, topic))
+                    .collect();
+                (*peer, topics)
+            })
+            .collect();
+        if let Some(relay) = self.following {
+            let followed = self.follow.iter().map(|pk| porchlight_wire::beacon::topic(network, pk));
+            topics.entry(relay).or_default().extend(followed);
+        }
+        let live: Vec<LiveNode> = self
+            .connections
+            .peers
+            .iter()
+            .filter(|(_, state)| {
+                state
+                    .last_pong
+                    .is_some_and(|at| now.duration_since(at) <= self.config.timing.live_after_ping)
+            })
+            .filter_map(|(peer, state)| {
+                Some(LiveNode {
+                    node: node_of(peer)?,
+                    relay: state.relay,
+                    topics: topics.remove(peer).unwrap_or_default(),
+                })
+            })
+            .collect();
+        if live != self.live {
+            self.live.clone_from(&live);
+            self.tell(NetEvent::Live { nodes: live });
+        }
+    }
+
+    fn status(&mut self) -> NetStatus {
+        let records = self.swarm.behaviour_mut().kad.store_mut().shelf().len();
+        let peers = self
+            .connections
+            .peers
+            .iter()
+            .filter_map(|(peer, state)| {
+                Some(PeerInfo {
+                    node: node_of(peer)?,
+                    address: state.address.as_ref().and_then(address_of),
+                    relay: state.relay,
+                    seed: self.connections.is_seed(peer),
+                    contact: self.connections.is_contact(peer),
+                    inbound: state.inbound,
+                    rtt_micros: state.rtt.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+                    connected_for_ms: u64::try_from(state.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+                })
+            })
+            .collect();
+        let announced = self.config.external.iter().chain(self.listening.iter());
+        NetStatus {
+            node: self.node,
+            listening: announced
+                .filter_map(|address| node_address(self.node, &multiaddr_of(address)?))
+                .collect(),
+            peers,
+            counters: self.counters,
+            records,
+            topics: self.topics.len(),
+        }
+    }
+
+    /// Closes every connection and waits, for a moment, until what was to be sent is sent.
+    async fn close(&mut self) {
+        let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        for peer in peers {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        let closed = async {
+            while self.swarm.connected_peers().next().is_some() {
+                self.swarm.select_next_some().await;
+            }
+        };
+        // Whoever does not let go within a moment will notice by themselves.
+        let _ = tokio::time::timeout(Duration::from_secs(1), closed).await;
+    }
+
+    fn on_incoming_stream(&mut self, peer: PeerId, stream: libp2p::Stream) {
+        // One stream for each direction is all an honest peer opens; a second one may overlap with the end of the first.
+        let streams = self.inbound_streams.entry(peer).or_insert(0);
+        if *streams >= 2 {
+            return;
+        }
+        *streams += 1;
+        let reports = self.stream_reports.clone();
+        let at_once = self.config.limits.exchanges_per_peer;
+        tokio::spawn(async move {
+            serve(peer, stream, reports.clone(), at_once).await;
+            let _ = reports.send(StreamEvent::InboundClosed { peer }).await;
+        });
+    }
+
+    /// Counts a forgery against whoever sent it, and shuts them out if there were too many.
+    fn forged_by(&mut self, peer: PeerId) {
+        let count = self.forgeries.entry(peer).or_insert(0);
+        *count += 1;
+        if *count >= self.config.limits.forgeries {
+            self.forgeries.remove(&peer);
+            self.counters.shut_out += 1;
+            self.connections.shut_out(peer);
+            tracing::info!(%peer, "a peer that sends forged beacons is shut out for a while");
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        if self.forgeries.len() > HELD_BACK {
+            self.forgeries.clear();
+        }
+    }
+}
+
+/// Binds all addresses, and waits until each listener has said where it is.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only listeners matter before the loop has begun"
+)]
+async fn bind(swarm: &mut Swarm<Behaviour>, addresses: &[Address]) -> Result<Vec<Multiaddr>, NetError> {
+    let mut pending: HashMap<ListenerId, Address> = HashMap::new();
+    for address in addresses {
+        let failed = |reason: String| NetError::Listen {
+            address: address.clone(),
+            reason,
+        };
+        let multiaddr = multiaddr_of(address).ok_or_else(|| failed("it is no multiaddr".to_owned()))?;
+        let id = swarm.listen_on(multiaddr).map_err(|error| failed(plain(&error)))?;
+        pending.insert(id, address.clone());
+    }
+    let mut bound = Vec::new();
+    while !pending.is_empty() {
+        match swarm.select_next_some().await {
+            SwarmEvent::NewListenAddr { listener_id, address } => {
+                pending.remove(&listener_id);
+                bound.push(address);
+            }
+            SwarmEvent::ListenerClosed {
+                listener_id,
+                reason: Err(error),
+                ..
+            } => {
+                if let Some(address) = pending.remove(&listener_id) {
+                    let reason = error.to_string();
+                    return Err(NetError::Listen { address, reason });
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(bound)
+}
+
+/// The innermost reason of a transport's error: the rest is libp2p's own nesting.
+fn plain(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// Addresses of a server that Kademlia may dial: few, and none on loopback unless we are on the same machine.
+fn dialable(addresses: Vec<Multiaddr>, seen_at: Option<&Multiaddr>) -> Vec<Multiaddr> {
+    const MOST: usize = 8;
+    let same_machine = seen_at.is_some_and(is_loopback);
+    addresses
+        .into_iter()
+        .filter(|address| !is_unspecified(address) && (same_machine || !is_loopback(address)))
+        .take(MOST)
+        .collect()
+}

@@ -1,0 +1,357 @@
+//! Exchanges on framed streams: ours, and those of others.
+
+use super::{Responder, Task, WAITING_FOR_CORE};
+use crate::config::Role;
+use crate::convert::{multiaddr_of, peer_of};
+use crate::handle::{BeaconSource, ExchangeFailure, NetEvent};
+use crate::records::unix_now;
+use crate::serve::record;
+use crate::streams::{Asker, Outgoing, StreamEvent, WAITING, ask};
+use libp2p::{Multiaddr, PeerId};
+use porchlight_wire::blind::{BlindedKey, Kind};
+use porchlight_wire::frame::{ExchangeNumber, Refusal, Request, Response, ResponseFrame};
+use porchlight_wire::ids::{Address, NodeAddress, NodeId};
+use porchlight_wire::limits::RELAYS;
+use porchlight_wire::shelf::Shelved;
+use tokio::sync::mpsc;
+
+/// Peers that requests may wait for at once.
+const WAITED_FOR: usize = 256;
+
+impl Task {
+    /// A request of the core.
+    pub(super) fn request(&mut self, exchange: u64, to: &NodeId, addresses: &[Address], request: Request) {
+        let Some(peer) = peer_of(to) else {
+            self.fail(Asker::Core(exchange), false, "the node's id is no PeerId");
+            return;
+        };
+        let reach = addresses.iter().filter_map(multiaddr_of).collect();
+        self.send_to(peer, reach, Asker::Core(exchange), request);
+    }
+
+    /// Sends a request, dialling first if need be.
+    pub(super) fn send_to(&mut self, peer: PeerId, reach: Vec<Multiaddr>, asker: Asker, request: Request) {
+        if self.swarm.is_connected(&peer) {
+            self.send(peer, asker, request);
+            return;
+        }
+        if reach.is_empty() {
+            self.fail(asker, false, "no address of it is known");
+            return;
+        }
+        if self.waiting.len() >= WAITED_FOR && !self.waiting.contains_key(&peer) {
+            self.fail(asker, false, "too many nodes are being dialled");
+            return;
+        }
+        let waiting = self.waiting.entry(peer).or_default();
+        if waiting.len() >= WAITING {
+            self.fail(asker, false, "too many requests wait for it");
+            return;
+        }
+        waiting.push(Outgoing { asker, request });
+        self.dial(peer, reach);
+        // A dial that was not even begun reports nothing: nobody would ever answer.
+        if !self.swarm.is_connected(&peer)
+            && self.swarm.network_info().connection_counters().num_pending_outgoing() == 0
+        {
+            self.fail_waiting(&peer, "it cannot be dialled");
+        }
+    }
+
+    /// Sends a request to a connected peer.
+    pub(super) fn send(&mut self, peer: PeerId, asker: Asker, request: Request) {
+        self.connections.touch(&peer);
+        let sender = match self.outbound.get(&peer) {
+            Some(sender) if !sender.is_closed() => sender.clone(),
+            Some(_) | None => {
+                let (sender, requests) = mpsc::channel(WAITING);
+                let control = self.swarm.behaviour().streams.new_control();
+                let reports = self.stream_reports.clone();
+                let deadline = self.config.timing.exchange;
+                tokio::spawn(ask(peer, control, requests, reports, deadline));
+                self.outbound.insert(peer, sender.clone());
+                sender
+            }
+        };
+        if sender.try_send(Outgoing { asker, request }).is_err() {
+            self.fail(asker, false, "too many requests wait for it");
+        }
+    }
+
+    /// What waited for a connection to `peer` can go.
+    pub(super) fn send_waiting(&mut self, peer: PeerId) {
+        for Outgoing { asker, request } in self.waiting.remove(&peer).unwrap_or_default() {
+            self.send(peer, asker, request);
+        }
+    }
+
+    /// What waited for a connection to `peer` cannot go.
+    pub(super) fn fail_waiting(&mut self, peer: &PeerId, reason: &str) {
+        for Outgoing { asker, .. } in self.waiting.remove(peer).unwrap_or_default() {
+            self.fail(asker, false, reason);
+        }
+    }
+
+    fn fail(&mut self, asker: Asker, perhaps: bool, reason: &str) {
+        match asker {
+            Asker::Core(exchange) => {
+                let reason = if perhaps {
+                    ExchangeFailure::Interrupted(reason.to_owned())
+                } else {
+                    ExchangeFailure::Unreachable(reason.to_owned())
+                };
+                self.tell(NetEvent::ExchangeFailed { exchange, reason });
+            }
+            Asker::Lookup(lookup) => self.on_lookup_answer(lookup, None),
+            Asker::Follow => self.following = None,
+        }
+    }
+
+    pub(super) fn on_stream(&mut self, event: StreamEvent) {
+        match event {
+            StreamEvent::Answer { peer, asker, response } => self.on_answer(peer, asker, response),
+            StreamEvent::Failed { asker, perhaps, reason } => self.fail(asker, perhaps, &reason),
+            StreamEvent::Asked {
+                peer,
+                number,
+                request,
+                answers,
+            } => self.on_asked(peer, number, request, answers),
+            StreamEvent::OutboundClosed { peer } => {
+                if self.outbound.get(&peer).is_some_and(mpsc::Sender::is_closed) {
+                    self.outbound.remove(&peer);
+                }
+            }
+            StreamEvent::InboundClosed { peer } => {
+                self.followers.drop_peer(&peer);
+                if let Some(streams) = self.inbound_streams.get_mut(&peer) {
+                    *streams -= 1;
+                    if *streams == 0 {
+                        self.inbound_streams.remove(&peer);
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_answer(&mut self, peer: PeerId, asker: Asker, response: Response) {
+        self.connections.touch(&peer);
+        match asker {
+            Asker::Core(exchange) => self.tell(NetEvent::Response { exchange, response }),
+            Asker::Lookup(lookup) => self.on_lookup_answer(lookup, Some(&response)),
+            Asker::Follow => self.on_followed(peer, &response),
+        }
+    }
+
+    /// What is followed has something new.
+    fn on_followed(&mut self, peer: PeerId, response: &Response) {
+        let Response::Record { beacon: Some(bytes) } = response else {
+            return;
+        };
+        let records = self.swarm.behaviour_mut().kad.store_mut();
+        match records.verify(bytes) {
+            Ok(beacon) => {
+                if records.shelf_mut().put(beacon.clone(), unix_now()).is_news() {
+                    self.counters.stream.accepted += 1;
+                    if let Some(node) = Self::node_name(&peer) {
+                        let source = BeaconSource::Follow(node);
+                        self.tell(NetEvent::Beacon { beacon, source });
+                    }
+                } else {
+                    self.counters.stream.outdated += 1;
+                }
+            }
+            Err(error) if error.is_forgery() => {
+                self.counters.stream.forged += 1;
+                self.forged_by(peer);
+            }
+            Err(_) => self.counters.stream.untimely += 1,
+        }
+    }
+
+    pub(super) fn set_follow(&mut self, addresses: Vec<BlindedKey>) {
+        if addresses == self.follow {
+            return;
+        }
+        self.follow = addresses;
+        match self.following {
+            Some(relay) => {
+                let request = Request::RecordFollow {
+                    addresses: self.follow.clone(),
+                };
+                self.send(relay, Asker::Follow, request);
+                if self.follow.is_empty() {
+                    self.following = None;
+                }
+            }
+            None => self.follow_somewhere(),
+        }
+    }
+
+    /// A peer asks something. What concerns records is answered here; letters are the core's.
+    fn on_asked(
+        &mut self,
+        peer: PeerId,
+        number: ExchangeNumber,
+        request: Request,
+        answers: mpsc::Sender<ResponseFrame>,
+    ) {
+        self.connections.touch(&peer);
+        let response = match request {
+            Request::Deliver { .. } => {
+                self.ask_core(peer, number, request, answers);
+                return;
+            }
+            Request::RecordPut { beacon } => self.take_record(peer, &beacon),
+            Request::RecordGet { address } => self.give_record(&address),
+            Request::RecordFollow { addresses } => {
+                self.start_follower(peer, number, addresses, &answers);
+                return;
+            }
+            Request::Relays {} => self.name_relays(),
+        };
+        answer(&answers, number, response);
+    }
+
+    fn ask_core(
+        &mut self,
+        peer: PeerId,
+        number: ExchangeNumber,
+        request: Request,
+        answers: mpsc::Sender<ResponseFrame>,
+    ) {
+        let Some(from) = Self::node_name(&peer) else {
+            return;
+        };
+        if self.asked.len() >= WAITING_FOR_CORE {
+            let reason = Refusal::TooMany;
+            answer(&answers, number, Response::Refused { reason });
+            return;
+        }
+        self.last_asked += 1;
+        let exchange = self.last_asked;
+        self.asked.insert(exchange, Responder { peer, number, answers });
+        self.tell(NetEvent::Request {
+            from,
+            exchange,
+            request,
+        });
+    }
+
+    /// The core's answer to a request of another.
+    pub(super) fn respond(&mut self, exchange: u64, response: Response) {
+        if let Some(responder) = self.asked.remove(&exchange) {
+            self.connections.touch(&responder.peer);
+            answer(&responder.answers, responder.number, response);
+        }
+    }
+
+    /// `record.put`: a relay keeps the record, and passes presence on by gossip.
+    fn take_record(&mut self, peer: PeerId, bytes: &[u8]) -> Response {
+        let refused = |reason| Response::Refused { reason };
+        if self.config.role != Role::Relay {
+            return refused(Refusal::NotServed);
+        }
+        let records = self.swarm.behaviour_mut().kad.store_mut();
+        let beacon = match records.verify(bytes) {
+            Ok(beacon) => beacon,
+            Err(error) if error.is_forgery() => {
+                self.counters.stream.forged += 1;
+                self.forged_by(peer);
+                return refused(Refusal::Invalid);
+            }
+            Err(_) => {
+                self.counters.stream.untimely += 1;
+                return refused(Refusal::Invalid);
+            }
+        };
+        match records.shelf_mut().put(beacon.clone(), unix_now()) {
+            Shelved::New | Shelved::Replaced => {
+                self.counters.stream.accepted += 1;
+                self.counters.beacon_bytes += beacon.bytes().len() as u64;
+                self.followers.push(&beacon.pk(), beacon.bytes());
+                if beacon.kind() == Kind::Presence {
+                    self.gossip(&beacon);
+                }
+                Response::RecordKept {}
+            }
+            Shelved::Same => Response::RecordKept {},
+            Shelved::Outdated => {
+                self.counters.stream.outdated += 1;
+                refused(Refusal::Outdated)
+            }
+            Shelved::Full => {
+                self.counters.stream.limited += 1;
+                refused(Refusal::Full)
+            }
+            Shelved::Expired => {
+                self.counters.stream.untimely += 1;
+                refused(Refusal::Invalid)
+            }
+        }
+    }
+
+    fn give_record(&mut self, address: &BlindedKey) -> Response {
+        record(self.served(address).as_deref())
+    }
+
+    /// What is at an address, as far as this node gives it out.
+    fn served(&mut self, address: &BlindedKey) -> Option<Vec<u8>> {
+        if self.config.role != Role::Relay && !self.own_cards.contains(address) {
+            return None;
+        }
+        let records = self.swarm.behaviour_mut().kad.store_mut();
+        records
+            .shelf()
+            .get(address, unix_now())
+            .map(|beacon| beacon.bytes().to_vec())
+    }
+
+    fn start_follower(
+        &mut self,
+        peer: PeerId,
+        number: ExchangeNumber,
+        addresses: Vec<BlindedKey>,
+        answers: &mpsc::Sender<ResponseFrame>,
+    ) {
+        if self.config.role != Role::Relay {
+            let reason = Refusal::NotServed;
+            answer(answers, number, Response::Refused { reason });
+            return;
+        }
+        let now: Vec<Vec<u8>> = addresses.iter().filter_map(|address| self.served(address)).collect();
+        if !self.followers.follow(peer, number, answers.clone(), addresses) {
+            let reason = Refusal::TooMany;
+            answer(answers, number, Response::Refused { reason });
+            return;
+        }
+        answer(answers, number, record(None));
+        for beacon in now {
+            answer(answers, number, record(Some(&beacon)));
+        }
+    }
+
+    fn name_relays(&self) -> Response {
+        let relays = self
+            .connections
+            .relays()
+            .into_iter()
+            .filter_map(|peer| {
+                let state = self.connections.peers.get(&peer)?;
+                // Only where we dialled them do we know an address that others can dial.
+                let address = state.address.as_ref().filter(|_| !state.inbound)?;
+                Some(NodeAddress {
+                    node: Self::node_name(&peer)?,
+                    address: crate::convert::address_of(address)?,
+                })
+            })
+            .take(RELAYS)
+            .collect();
+        Response::RelayList { relays }
+    }
+}
+
+/// Sends an answer, if its stream is still there and keeps up.
+fn answer(answers: &mpsc::Sender<ResponseFrame>, exchange: ExchangeNumber, response: Response) {
+    let _ = answers.try_send(ResponseFrame { exchange, response });
+}

@@ -1,0 +1,232 @@
+//! What the swarm reports.
+
+use super::{Task, dialable};
+use crate::behaviour::{BehaviourEvent, RELAY_MARKER, kad_protocol};
+use crate::convert::node_of;
+use crate::gossip::{Judgement, ident_topic, judge};
+use crate::handle::{BeaconSource, NetEvent};
+use crate::records::unix_now;
+use crate::streams::Asker;
+use libp2p::swarm::SwarmEvent;
+use libp2p::{PeerId, gossipsub, identify, kad, ping};
+use porchlight_wire::beacon::{VerifiedBeacon, topic};
+use porchlight_wire::blind::Kind;
+use porchlight_wire::shelf::Shelved;
+
+impl Task {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "libp2p adds kinds of events that concern nobody here"
+    )]
+    pub(super) fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Kad(event)) => self.on_kad(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                endpoint,
+                num_established,
+                ..
+            } => {
+                if self.connections.is_shut_out(&peer_id) {
+                    let _ = self.swarm.disconnect_peer_id(peer_id);
+                }
+                if num_established.get() == 1 {
+                    let address = endpoint.get_remote_address().clone();
+                    self.connections.connected(peer_id, address, endpoint.is_listener());
+                }
+                self.send_waiting(peer_id);
+            }
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                num_established: 0,
+                ..
+            } => self.on_gone(&peer_id),
+            SwarmEvent::OutgoingConnectionError {
+                peer_id: Some(peer),
+                error,
+                ..
+            } if !self.swarm.is_connected(&peer) => self.fail_waiting(&peer, &error.to_string()),
+            SwarmEvent::NewListenAddr { address, .. } => self.on_listening(&address),
+            // Closed with another connection left, dials of others, and what the behaviours keep to themselves.
+            _ => {}
+        }
+    }
+
+    fn on_gone(&mut self, peer: &PeerId) {
+        self.outbound.remove(peer);
+        self.followers.drop_peer(peer);
+        if self.following == Some(*peer) {
+            self.following = None;
+        }
+        if let Some(state) = self.connections.disconnected(peer)
+            && state.identified
+            && let Some(node) = node_of(peer)
+        {
+            self.tell(NetEvent::Disconnected { node });
+        }
+        self.tell_live();
+    }
+
+    fn on_identify(&mut self, event: identify::Event) {
+        let identify::Event::Received { peer_id, info, .. } = event else {
+            return;
+        };
+        let serves_dht = info
+            .protocols
+            .iter()
+            .any(|protocol| protocol.as_ref() == kad_protocol(&self.config.network));
+        let relay = serves_dht && info.protocols.contains(&RELAY_MARKER);
+        let seen_at = self
+            .connections
+            .peers
+            .get(&peer_id)
+            .and_then(|peer| peer.address.clone());
+        if relay {
+            for address in dialable(info.listen_addrs, seen_at.as_ref()) {
+                self.swarm.behaviour_mut().kad.add_address(&peer_id, address);
+            }
+        }
+        let Some(peer) = self.connections.peers.get_mut(&peer_id) else {
+            return;
+        };
+        let news = !peer.identified || peer.relay != relay;
+        peer.identified = true;
+        peer.relay = relay;
+        if news && let Some(node) = node_of(&peer_id) {
+            self.tell(NetEvent::Connected { node, relay });
+            self.follow_somewhere();
+            self.tell_live();
+        }
+    }
+
+    fn on_ping(&mut self, event: ping::Event) {
+        let Some(peer) = self.connections.peers.get_mut(&event.peer) else {
+            return;
+        };
+        match event.result {
+            Ok(rtt) => {
+                let first = peer.last_pong.is_none();
+                peer.pong(rtt);
+                if first {
+                    self.tell_live();
+                }
+            }
+            // A peer that does not speak ping at all is as deaf as one that is gone.
+            Err(_) => {
+                if peer.silence() {
+                    let _ = self.swarm.disconnect_peer_id(event.peer);
+                }
+            }
+        }
+    }
+
+    fn on_gossip(&mut self, event: gossipsub::Event) {
+        match event {
+            gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            } => {
+                let behaviour = self.swarm.behaviour_mut();
+                let judgement = judge(
+                    &self.config.network,
+                    behaviour.kad.store_mut(),
+                    &mut self.pace,
+                    &mut self.counters.gossip,
+                    &message,
+                );
+                behaviour.gossip.report_message_validation_result(
+                    &message_id,
+                    &propagation_source,
+                    judgement.acceptance(),
+                );
+                match judgement {
+                    Judgement::News(beacon) => {
+                        self.counters.beacon_bytes += beacon.bytes().len() as u64;
+                        self.followers.push(&beacon.pk(), beacon.bytes());
+                        if let Some(node) = node_of(&propagation_source) {
+                            let source = BeaconSource::Gossip(node);
+                            self.tell(NetEvent::Beacon { beacon, source });
+                        }
+                    }
+                    Judgement::Ignored => {}
+                    Judgement::Forged => self.forged_by(propagation_source),
+                }
+            }
+            gossipsub::Event::Subscribed { .. } | gossipsub::Event::Unsubscribed { .. } => self.tell_live(),
+            gossipsub::Event::GossipsubNotSupported { .. } | gossipsub::Event::SlowPeer { .. } => {}
+        }
+    }
+
+    /// Sends a beacon of our own to those in its topic.
+    pub(super) fn gossip(&mut self, beacon: &VerifiedBeacon) {
+        self.keep_own(beacon);
+        let topic = ident_topic(&self.config.network, topic(&self.config.network, &beacon.pk()));
+        match self.swarm.behaviour_mut().gossip.publish(topic, beacon.bytes()) {
+            // Nobody there to hear it, and hearing it twice, are both fine.
+            Ok(_) | Err(gossipsub::PublishError::NoPeersSubscribedToTopic | gossipsub::PublishError::Duplicate) => {}
+            Err(error) => tracing::debug!(%error, "a beacon was not gossiped"),
+        }
+    }
+
+    /// Keeps a beacon of our own: a relay serves it, and an old copy that comes back is known to be old.
+    pub(super) fn keep_own(&mut self, beacon: &VerifiedBeacon) {
+        if beacon.kind() == Kind::Card {
+            self.own_cards.insert(beacon.pk());
+        }
+        let shelved = self
+            .swarm
+            .behaviour_mut()
+            .kad
+            .store_mut()
+            .shelf_mut()
+            .put(beacon.clone(), unix_now());
+        if shelved.is_news() {
+            self.followers.push(&beacon.pk(), beacon.bytes());
+        }
+    }
+
+    /// A server of the DHT is asked to keep a record.
+    pub(super) fn on_put_request(&mut self, source: PeerId, record: &kad::Record) {
+        let records = self.swarm.behaviour_mut().kad.store_mut();
+        match records.verify_record(record) {
+            Ok(beacon) => {
+                let shelved = records.shelf_mut().put(beacon.clone(), unix_now());
+                match shelved {
+                    Shelved::New | Shelved::Replaced => {
+                        self.counters.dht.accepted += 1;
+                        self.counters.beacon_bytes += beacon.bytes().len() as u64;
+                        self.followers.push(&beacon.pk(), beacon.bytes());
+                    }
+                    Shelved::Same | Shelved::Outdated => self.counters.dht.outdated += 1,
+                    Shelved::Full => self.counters.dht.limited += 1,
+                    Shelved::Expired => self.counters.dht.untimely += 1,
+                }
+            }
+            Err(error) if error.is_forgery() => {
+                self.counters.dht.forged += 1;
+                self.forged_by(source);
+            }
+            Err(_) => self.counters.dht.untimely += 1,
+        }
+    }
+
+    /// Follows at the first relay that is connected, if there is something to follow.
+    pub(super) fn follow_somewhere(&mut self) {
+        if self.follow.is_empty() || self.following.is_some() {
+            return;
+        }
+        let Some(relay) = self.connections.relays().first().copied() else {
+            return;
+        };
+        self.following = Some(relay);
+        let request = porchlight_wire::frame::Request::RecordFollow {
+            addresses: self.follow.clone(),
+        };
+        self.send(relay, Asker::Follow, request);
+        self.tell_live();
+    }
+}

@@ -1,0 +1,68 @@
+//! Which row of which table a write concerns, and what is stored there.
+
+use porchlight_proto::Write;
+use porchlight_wire::cbor;
+use serde::Serialize;
+
+/// Single rows by name.
+pub(crate) const NODE: &str = "node";
+pub(crate) const VIEWS: &str = "views";
+pub(crate) const INVITES: &str = "invites";
+pub(crate) const CONTACTS: &str = "contacts";
+pub(crate) const LETTERS: &str = "letters";
+pub(crate) const OBSERVED: &str = "observed";
+pub(crate) const EVENTS: &str = "events";
+pub(crate) const CONSUMERS: &str = "consumers";
+pub(crate) const ANSWERS: &str = "answers";
+
+/// All tables whose values are sealed.
+pub(crate) const ALL: [&str; 9] = [
+    NODE, VIEWS, INVITES, CONTACTS, LETTERS, OBSERVED, EVENTS, CONSUMERS, ANSWERS,
+];
+
+/// Names of the single rows.
+pub(crate) const IDENTITY: &str = "identity";
+pub(crate) const TRANSPORT: &str = "transport";
+pub(crate) const OWN: &str = "own";
+pub(crate) const CEILING: &str = "ceiling";
+
+/// A write in terms of tables.
+pub(crate) enum Change {
+    /// A single row.
+    PutSingle(&'static str, Vec<u8>),
+    /// A row by key.
+    Put(&'static str, Vec<u8>, Vec<u8>),
+    /// A row by key, gone.
+    Delete(&'static str, Vec<u8>),
+    /// An event.
+    PutEvent(u64, Vec<u8>),
+    /// Events with lower numbers, gone.
+    DropEvents(u64),
+}
+
+fn put<T: Serialize>(table: &'static str, key: &[u8], row: &T) -> Change {
+    Change::Put(table, key.to_vec(), cbor::encode(row))
+}
+
+/// What a write changes.
+pub(crate) fn change(write: &Write) -> Change {
+    match write {
+        Write::PutOwnPresence(row) => Change::PutSingle(OWN, cbor::encode(row)),
+        Write::PutCeiling(ceiling) => Change::PutSingle(CEILING, cbor::encode(ceiling)),
+        Write::PutView(row) => put(VIEWS, row.name.as_bytes(), row),
+        Write::PutInvite(row) => put(INVITES, row.id.as_bytes(), row),
+        Write::DeleteInvite(id) => Change::Delete(INVITES, id.as_bytes().to_vec()),
+        Write::PutContact(row) => put(CONTACTS, row.principal.as_bytes(), row),
+        Write::DeleteContact(principal) => Change::Delete(CONTACTS, principal.as_bytes().to_vec()),
+        Write::PutLetter(row) => put(LETTERS, row.id.as_bytes(), row),
+        Write::DeleteLetter(id) => Change::Delete(LETTERS, id.as_bytes().to_vec()),
+        Write::PutObserved(row) => put(OBSERVED, row.principal.as_bytes(), row),
+        Write::DeleteObserved(principal) => Change::Delete(OBSERVED, principal.as_bytes().to_vec()),
+        Write::PutEvent(row) => Change::PutEvent(row.number, cbor::encode(row)),
+        Write::DropEvents { below } => Change::DropEvents(*below),
+        Write::PutConsumer(row) => put(CONSUMERS, row.name.as_bytes(), row),
+        Write::DeleteConsumer(name) => Change::Delete(CONSUMERS, name.as_bytes().to_vec()),
+        Write::PutAnswer(row) => put(ANSWERS, row.key.as_bytes(), row),
+        Write::DeleteAnswer(key) => Change::Delete(ANSWERS, key.as_bytes().to_vec()),
+    }
+}

@@ -1,0 +1,9 @@
+//! The one hash that other crates need: ids of beacons on gossip are SHA-256 of their bytes.
+
+use sha2::{Digest, Sha256};
+
+/// SHA-256 of `bytes`.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
