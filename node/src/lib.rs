@@ -1,5 +1,13 @@
-//! The `porchlight` node: configuration, command line, the driver loop around the core, and all conversions between
-//! the crates that do not know each other.
+//! The `porchlight` node: configuration, command line, the driver loop around the core, and all conversions between the
+//! crates that do not know each other.
 
 pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod convert;
+pub mod demo;
+pub mod driver;
+pub mod failure;
+pub mod handler;
+pub mod home;
+pub mod run;

@@ -87,12 +87,15 @@ impl Client {
                 self.pushed.push_back(event?);
                 continue;
             }
-            let answered = line.get("id").is_some_and(|answered| *answered == json!(id) || answered.is_null());
+            let answered = line
+                .get("id")
+                .is_some_and(|answered| *answered == json!(id) || answered.is_null());
             if !answered {
                 continue;
             }
             if let Some(error) = line.get_mut("error").map(Value::take) {
-                let error = serde_json::from_value(error).map_err(|error| ClientError::Unreadable(error.to_string()))?;
+                let error =
+                    serde_json::from_value(error).map_err(|error| ClientError::Unreadable(error.to_string()))?;
                 return Err(ClientError::Refused(error));
             }
             return Ok(line.get_mut("result").map(Value::take).unwrap_or_default());

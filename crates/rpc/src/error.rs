@@ -64,7 +64,10 @@ impl Kind {
     /// Whether the same call may succeed later.
     #[must_use]
     pub const fn retryable(self) -> bool {
-        matches!(self, Self::Unreachable | Self::RateLimited | Self::ShuttingDown | Self::Internal)
+        matches!(
+            self,
+            Self::Unreachable | Self::RateLimited | Self::ShuttingDown | Self::Internal
+        )
     }
 
     /// The text, as in JSON.

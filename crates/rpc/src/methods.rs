@@ -109,8 +109,11 @@ registry! {
 }
 
 fn misfit(method: &str, error: &serde_json::Error) -> RpcError {
-    RpcError::new(Kind::InvalidParams, format!("the parameters of {method} do not fit: {error}"))
-        .hint(format!("see docs/rpc.md, {method}"))
+    RpcError::new(
+        Kind::InvalidParams,
+        format!("the parameters of {method} do not fit: {error}"),
+    )
+    .hint(format!("see docs/rpc.md, {method}"))
 }
 
 fn unknown(method: &str) -> RpcError {
@@ -147,7 +150,11 @@ mod tests {
     fn every_method_is_documented() {
         let page = include_str!("../../../docs/rpc.md");
         for method in METHODS {
-            assert!(page.contains(&format!("### {}", method.name)), "{} is not in docs/rpc.md", method.name);
+            assert!(
+                page.contains(&format!("### {}", method.name)),
+                "{} is not in docs/rpc.md",
+                method.name
+            );
         }
     }
 

@@ -38,7 +38,9 @@ pub enum BindError {
     #[error("{0} is there and is no socket: move it away, or use another --home")]
     NotASocket(PathBuf),
     /// The path does not fit the operating system's limit.
-    #[error("the path {path} is too long for a Unix socket ({bytes} bytes, at most 107): choose a home with a shorter path")]
+    #[error(
+        "the path {path} is too long for a Unix socket ({bytes} bytes, at most 107): choose a home with a shorter path"
+    )]
     TooLong {
         /// The path.
         path: PathBuf,
@@ -157,8 +159,11 @@ fn is_ours(stream: &UnixStream) -> bool {
 }
 
 async fn turn_away(mut stream: UnixStream) {
-    let error = RpcError::new(Kind::RateLimited, format!("there are {CONNECTIONS} connections already"))
-        .hint("close some, or come back later");
+    let error = RpcError::new(
+        Kind::RateLimited,
+        format!("there are {CONNECTIONS} connections already"),
+    )
+    .hint("close some, or come back later");
     let line = format!("{}\n", failure(&Value::Null, &error));
     // Whoever is gone need not be told.
     let _ = stream.write_all(line.as_bytes()).await;
@@ -242,7 +247,8 @@ async fn next_line(read: &mut BufReader<OwnedReadHalf>) -> Result<Option<Vec<u8>
         let end = available.iter().position(|byte| *byte == b'\n');
         let taken = end.unwrap_or(available.len());
         if line.len() + taken > LINE_BYTES {
-            let message = format!("a line may have {LINE_BYTES} bytes, and this one has more; the connection is closed");
+            let message =
+                format!("a line may have {LINE_BYTES} bytes, and this one has more; the connection is closed");
             return Err(RpcError::new(Kind::TooLarge, message));
         }
         line.extend(available.iter().take(taken));

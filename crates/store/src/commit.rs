@@ -192,7 +192,8 @@ impl Writer {
 
     fn commit(&mut self, group: &[Job]) -> Result<(), CommitError> {
         let failed = |error| CommitError::Sqlite(Arc::new(error));
-        let sync = self.setting == DurabilitySetting::Full && group.iter().any(|job| job.durability == Durability::Full);
+        let sync =
+            self.setting == DurabilitySetting::Full && group.iter().any(|job| job.durability == Durability::Full);
         if sync != self.synced {
             let mode = if sync { "FULL" } else { "NORMAL" };
             self.connection
@@ -219,7 +220,9 @@ fn apply(transaction: &Transaction<'_>, vault: &Vault, write: &Write) -> Result<
         Change::PutSingle(name, value) => {
             let sealed = vault.seal(NODE, name.as_bytes(), &value).ok_or(CommitError::Seal)?;
             transaction
-                .prepare_cached("INSERT INTO node (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2")
+                .prepare_cached(
+                    "INSERT INTO node (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2",
+                )
                 .and_then(|mut statement| statement.execute((name, sealed)))
                 .map_err(failed)?;
         }
@@ -244,7 +247,9 @@ fn apply(transaction: &Transaction<'_>, vault: &Vault, write: &Write) -> Result<
                 .seal(EVENTS, &number.to_be_bytes(), &value)
                 .ok_or(CommitError::Seal)?;
             transaction
-                .prepare_cached("INSERT INTO events (number, value) VALUES (?1, ?2) ON CONFLICT (number) DO UPDATE SET value = ?2")
+                .prepare_cached(
+                    "INSERT INTO events (number, value) VALUES (?1, ?2) ON CONFLICT (number) DO UPDATE SET value = ?2",
+                )
                 .and_then(|mut statement| statement.execute((integer(number), sealed)))
                 .map_err(failed)?;
         }

@@ -17,7 +17,9 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
     /// Made by a newer program.
-    #[error("the database {path} has schema {found}, and this program knows {known}: use the newer program, or another home")]
+    #[error(
+        "the database {path} has schema {found}, and this program knows {known}: use the newer program, or another home"
+    )]
     Newer {
         /// Which file.
         path: PathBuf,

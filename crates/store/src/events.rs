@@ -60,7 +60,9 @@ impl Inner {
             .connection
             .prepare_cached("SELECT number, value FROM events WHERE number > ?1 ORDER BY number LIMIT ?2")?;
         let from = i64::try_from(number).unwrap_or(i64::MAX);
-        let rows = statement.query_map((from, most), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+        let rows = statement.query_map((from, most), |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+        })?;
         let mut events = Vec::new();
         for row in rows {
             let (number, sealed) = row?;

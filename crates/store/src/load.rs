@@ -35,15 +35,23 @@ pub(crate) fn load(
     let mut snapshot = Snapshot::new(identity);
     snapshot.own = reader.single(OWN)?;
     snapshot.ceiling = reader.single(CEILING)?.unwrap_or(0);
-    snapshot.views = keyed(reader.rows(VIEWS)?, |row: &porchlight_proto::rows::ViewRow| row.name.clone());
+    snapshot.views = keyed(reader.rows(VIEWS)?, |row: &porchlight_proto::rows::ViewRow| {
+        row.name.clone()
+    });
     snapshot.invites = keyed(reader.rows(INVITES)?, |row: &porchlight_proto::rows::InviteRow| row.id);
-    snapshot.contacts = keyed(reader.rows(CONTACTS)?, |row: &porchlight_proto::rows::ContactRow| row.principal);
+    snapshot.contacts = keyed(reader.rows(CONTACTS)?, |row: &porchlight_proto::rows::ContactRow| {
+        row.principal
+    });
     snapshot.letters = keyed(reader.rows(LETTERS)?, |row: &porchlight_proto::rows::LetterRow| row.id);
-    snapshot.observed = keyed(reader.rows(OBSERVED)?, |row: &porchlight_proto::rows::ObservedRow| row.principal);
+    snapshot.observed = keyed(reader.rows(OBSERVED)?, |row: &porchlight_proto::rows::ObservedRow| {
+        row.principal
+    });
     snapshot.consumers = keyed(reader.rows(CONSUMERS)?, |row: &porchlight_proto::rows::ConsumerRow| {
         row.name.clone()
     });
-    snapshot.answers = keyed(reader.rows(ANSWERS)?, |row: &porchlight_proto::rows::AnswerRow| row.key.clone());
+    snapshot.answers = keyed(reader.rows(ANSWERS)?, |row: &porchlight_proto::rows::AnswerRow| {
+        row.key.clone()
+    });
     let (oldest, newest): (Option<i64>, Option<i64>) = connection
         .query_row("SELECT min(number), max(number) FROM events", [], |row| {
             Ok((row.get(0)?, row.get(1)?))
@@ -73,7 +81,9 @@ impl Reader<'_> {
             .query_row("SELECT value FROM node WHERE name = ?1", [name], |row| row.get(0))
             .optional()
             .map_err(|source| sqlite(self.path, "read", source))?;
-        sealed.map(|sealed| self.open(NODE, name.as_bytes(), &sealed)).transpose()
+        sealed
+            .map(|sealed| self.open(NODE, name.as_bytes(), &sealed))
+            .transpose()
     }
 
     fn rows<T: DeserializeOwned>(&self, table: &'static str) -> Result<Vec<T>, OpenError> {

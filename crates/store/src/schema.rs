@@ -53,7 +53,10 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
             known: SCHEMA,
         });
     }
-    for (version, migration) in (1_u32..).zip(MIGRATIONS).skip(usize::try_from(found).unwrap_or(usize::MAX)) {
+    for (version, migration) in (1_u32..)
+        .zip(MIGRATIONS)
+        .skip(usize::try_from(found).unwrap_or(usize::MAX))
+    {
         let transaction = connection.transaction().map_err(failed("migrated"))?;
         transaction.execute_batch(migration).map_err(failed("migrated"))?;
         transaction

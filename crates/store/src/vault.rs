@@ -34,7 +34,9 @@ pub enum KeyFileError {
         source: io::Error,
     },
     /// Others can read it.
-    #[error("the key file {path} can be read by others (mode {mode:o}): run `chmod 600 {path}`, and consider who has seen it")]
+    #[error(
+        "the key file {path} can be read by others (mode {mode:o}): run `chmod 600 {path}`, and consider who has seen it"
+    )]
     Exposed {
         /// Which file.
         path: PathBuf,
@@ -42,7 +44,9 @@ pub enum KeyFileError {
         mode: u32,
     },
     /// It is not 32 bytes.
-    #[error("the key file {path} should hold 32 bytes, and holds {got}: restore it from a copy; without it this home cannot be opened")]
+    #[error(
+        "the key file {path} should hold 32 bytes, and holds {got}: restore it from a copy; without it this home cannot be opened"
+    )]
     Length {
         /// Which file.
         path: PathBuf,

@@ -1,0 +1,361 @@
+//! The command line: a client of the local API, and the way to start a node.
+//!
+//! Everything except `init`, `run` and `demo` talks to a running node over its socket; nothing here reads a database
+//! or a key.
+
+mod add;
+mod commands;
+mod events;
+mod output;
+mod who;
+
+use crate::config::{Overrides, default_home};
+use crate::failure::{Exit, Failure};
+use clap::{Parser, Subcommand, ValueEnum};
+use output::Output;
+use serde_json::json;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const ABOUT: &str = "Presence without a server: tell whom you choose that you are there, and see who is there for you.";
+
+const EXAMPLES: &str = "\
+Examples:
+  porchlight demo                              see it work, in one command
+  porchlight init --name alice                 make keys and a configuration
+  porchlight run                               bring the node up
+  porchlight invite new                        make an invite, and send it to a friend
+  porchlight add 'porchlight:...' --as bob     use an invite
+  porchlight who                               who is there for you
+  porchlight presence set away -m 'at lunch'   say how you are
+
+Exit codes:
+  0  done               3  no node is running for this home    6  nobody could be reached, or not in time
+  1  something failed   4  not granted                         8  it collides with something that is there
+  2  wrong usage        5  there is no such thing, or no longer";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "porchlight", version, about = ABOUT, after_help = EXAMPLES, propagate_version = true)]
+pub struct Args {
+    /// The folder with keys, configuration and database.
+    #[arg(long, global = true, env = "PORCHLIGHT_HOME", value_name = "DIR")]
+    home: Option<PathBuf>,
+
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Cmd,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+enum Cmd {
+    /// Make a home: keys and a configuration.
+    #[command(after_help = "Example:\n  porchlight --home ~/porch init --name alice")]
+    Init {
+        /// What new contacts are told as your name.
+        #[arg(long)]
+        name: Option<String>,
+        /// The network to be in; all its nodes agree on the name.
+        #[arg(long)]
+        network: Option<String>,
+    },
+    /// Bring the node up, until ctrl-c or `porchlight stop`.
+    #[command(after_help = "\
+Examples:
+  porchlight run
+  porchlight run --role relay --listen /ip4/0.0.0.0/tcp/4110
+  porchlight run --seed-peer /dns4/relay.example.org/tcp/4110/p2p/12D3KooW...")]
+    Run {
+        /// `ordinary`, or `relay`: serve others.
+        #[arg(long, env = "PORCHLIGHT_ROLE")]
+        role: Option<String>,
+        /// Where to listen, instead of what the configuration says. May be given several times.
+        #[arg(long, value_name = "MULTIADDR", env = "PORCHLIGHT_LISTEN", value_delimiter = ',')]
+        listen: Vec<String>,
+        /// An entry point, instead of those in the configuration. May be given several times.
+        #[arg(long, value_name = "MULTIADDR", env = "PORCHLIGHT_SEED_PEERS", value_delimiter = ',')]
+        seed_peer: Vec<String>,
+    },
+    /// How the node is: where it can be dialled, with whom it is connected, what it has seen.
+    Status,
+    /// Say goodbye to all watchers and end the node.
+    Stop,
+    /// Who this node speaks for.
+    Id {
+        #[command(subcommand)]
+        command: IdCmd,
+    },
+    /// The network as this node sees it.
+    Net {
+        #[command(subcommand)]
+        command: NetCmd,
+    },
+    /// Your contacts: whether you see them, and whether they see you.
+    Contacts,
+    /// Invites: how others become contacts.
+    Invite {
+        #[command(subcommand)]
+        command: InviteCmd,
+    },
+    /// Use an invite that you were given.
+    #[command(after_help = "\
+Examples:
+  porchlight add 'porchlight:aeaq...' --as bob
+  porchlight add 'porchlight:aeaq...' --wait 0s    do not wait for their answer")]
+    Add {
+        /// The invite: the whole line that begins with 'porchlight:'.
+        invite: String,
+        /// Your name for them; what they call themselves if not given.
+        #[arg(long = "as", value_name = "NAME")]
+        name: Option<String>,
+        /// How long to wait for their answer.
+        #[arg(long, default_value = "20s", value_parser = humantime::parse_duration)]
+        wait: Duration,
+    },
+    /// Your own presence.
+    Presence {
+        #[command(subcommand)]
+        command: PresenceCmd,
+    },
+    /// Who is there: all contacts as known here, or one, asked of the network now.
+    #[command(after_help = "\
+Examples:
+  porchlight who            all, as known here now
+  porchlight who alice      ask the network for alice now
+  porchlight who --watch    stay, and show every change
+
+'Source' is how the newest record came: direct, gossip or relay while its node is seen, dht when it was looked up,
+cache when it is what was known before. 'Age' is how long ago it was issued; the record holds until its lease ends.")]
+    Who {
+        /// One contact.
+        name: Option<String>,
+        /// Stay, and show every change.
+        #[arg(long, conflicts_with = "name")]
+        watch: bool,
+    },
+    /// What has happened: events in order, each given once to a consumer that acknowledges.
+    #[command(after_help = "\
+Examples:
+  porchlight events                              all events that are kept
+  porchlight events -f                           and those to come
+  porchlight events -f --consumer notifier       go on where 'notifier' left off, and acknowledge")]
+    Events {
+        /// Stay, and print those to come.
+        #[arg(short, long)]
+        follow: bool,
+        /// Go on where this consumer left off, and acknowledge what was printed.
+        #[arg(long, value_name = "NAME")]
+        consumer: Option<String>,
+    },
+    /// Call a method of the local API.
+    #[command(after_help = "\
+Examples:
+  porchlight rpc node.info
+  porchlight rpc presence.set status=away note='{\"text\":\"at lunch\"}'
+
+A value is read as JSON if it is JSON, and as text otherwise. Without METHOD: lists the methods.")]
+    Rpc {
+        /// The method.
+        method: Option<String>,
+        /// Its parameters.
+        #[arg(value_name = "KEY=VALUE")]
+        params: Vec<String>,
+    },
+    /// See it work: two relays and two people as real processes, through the whole story.
+    #[command(after_help = "Examples:\n  porchlight demo\n  porchlight demo --keep    leave it running to play with")]
+    Demo {
+        /// Leave it running, with its homes named.
+        #[arg(long)]
+        keep: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum IdCmd {
+    /// Show the ids of principal, device and node.
+    Show,
+}
+
+#[derive(Debug, Subcommand)]
+enum NetCmd {
+    /// Connected nodes.
+    Peers,
+}
+
+#[derive(Debug, Subcommand)]
+enum InviteCmd {
+    /// Make an invite, and show it as a link and a QR code.
+    #[command(after_help = "\
+Examples:
+  porchlight invite new                       for one person, good for seven days
+  porchlight invite new --uses 20 --expires 2h")]
+    New {
+        /// How many may use it.
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// How long it is good for.
+        #[arg(long, default_value = "7d", value_parser = humantime::parse_duration)]
+        expires: Duration,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum PresenceCmd {
+    /// Say how you are; contacts are notified.
+    #[command(
+        after_help = "Examples:\n  porchlight presence set away -m 'back at four'\n  porchlight presence set open"
+    )]
+    Set {
+        /// How you are.
+        status: StatusArg,
+        /// A note with it.
+        #[arg(short = 'm', long = "note", value_name = "NOTE")]
+        note: Option<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StatusArg {
+    /// There, and ready.
+    Open,
+    /// Not at the keyboard.
+    Away,
+    /// There, but do not disturb.
+    Busy,
+    /// Not there.
+    Closed,
+}
+
+impl StatusArg {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Away => "away",
+            Self::Busy => "busy",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl Args {
+    fn home(&self) -> PathBuf {
+        self.home.clone().unwrap_or_else(default_home)
+    }
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+///
+/// For [`fail`] to show.
+pub async fn execute(args: &Args) -> anyhow::Result<ExitCode> {
+    let home = args.home();
+    let out = Output::new(args.json, home.clone());
+    match &args.command {
+        Cmd::Init { name, network } => commands::init(&out, name.as_deref(), network.as_deref())?,
+        Cmd::Run {
+            role,
+            listen,
+            seed_peer,
+        } => {
+            let overrides = Overrides {
+                role: role.clone(),
+                listen: listen.clone(),
+                seed_peers: seed_peer.clone(),
+            };
+            commands::run(&out, &overrides).await?;
+        }
+        Cmd::Status => commands::status(&out).await?,
+        Cmd::Stop => commands::stop(&out).await?,
+        Cmd::Id { command: IdCmd::Show } => commands::id(&out).await?,
+        Cmd::Net { command: NetCmd::Peers } => commands::peers(&out).await?,
+        Cmd::Contacts => commands::contacts(&out).await?,
+        Cmd::Invite {
+            command: InviteCmd::New { uses, expires },
+        } => commands::invite(&out, *uses, *expires).await?,
+        Cmd::Add { invite, name, wait } => add::add(&out, invite, name.as_deref(), *wait).await?,
+        Cmd::Presence {
+            command: PresenceCmd::Set { status, note },
+        } => commands::set_presence(&out, status.word(), note.as_deref()).await?,
+        Cmd::Who { name: Some(name), .. } => who::one(&out, name).await?,
+        Cmd::Who { watch: true, .. } => who::watch(&out).await?,
+        Cmd::Who { .. } => who::all(&out).await?,
+        Cmd::Events { follow, consumer } => events::events(&out, *follow, consumer.as_deref()).await?,
+        Cmd::Rpc { method, params } => commands::rpc(&out, method.as_deref(), params).await?,
+        Cmd::Demo { keep } => return crate::demo::run(*keep, args.json).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows an error on standard error, and gives the exit code for it.
+#[must_use]
+pub fn fail(args: &Args, error: &anyhow::Error) -> ExitCode {
+    // Whoever reads has seen enough, as `head` does.
+    if error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    {
+        return ExitCode::SUCCESS;
+    }
+    let mut failure = Failure::of(error);
+    if failure.exit == Exit::NotRunning && failure.hint.is_none() {
+        let home = args.home();
+        failure.hint = Some(if crate::home::exists(&home) {
+            format!("start it with: porchlight --home {} run", home.display())
+        } else {
+            format!(
+                "there is no home in {0}; make one with: porchlight --home {0} init",
+                home.display()
+            )
+        });
+    }
+    // Where standard error is closed there is nobody to tell.
+    let _ = show(args.json, &failure);
+    ExitCode::from(failure.exit as u8)
+}
+
+fn show(as_json: bool, failure: &Failure) -> std::io::Result<()> {
+    let mut err = std::io::stderr().lock();
+    if as_json {
+        let error = json!({"kind": failure.kind, "message": failure.message, "hint": failure.hint});
+        return writeln!(err, "{}", json!({"error": error}));
+    }
+    writeln!(err, "error: {}", failure.message)?;
+    if let Some(hint) = &failure.hint {
+        writeln!(err, "hint: {hint}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_the_readme_is_one() {
+        for line in [
+            "porchlight --home d init --name alice --network home",
+            "porchlight --home d run --role relay --listen /ip4/0.0.0.0/tcp/1 --listen /ip4/0.0.0.0/tcp/2",
+            "porchlight invite new --uses 3 --expires 7d",
+            "porchlight add porchlight:x --as bob",
+            "porchlight presence set away -m lunch",
+            "porchlight who --watch --json",
+            "porchlight events -f --consumer c",
+            "porchlight rpc presence.get contact=alice",
+        ] {
+            assert!(Args::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `add`: uses an invite, and waits for what comes of it.
+
+use super::commands::problem_text;
+use super::output::{Output, clean};
+use crate::failure::{Exit, Failure};
+use anyhow::Result;
+use porchlight_rpc::Client;
+use porchlight_rpc::methods::{ContactAdd, ContactList, EventsSubscribe, PresenceList};
+use porchlight_rpc::types::{self, Contact, Told};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// The consumer that waits. One name for all, because nothing is acknowledged under it.
+const CONSUMER: &str = "porchlight-add";
+
+pub(super) async fn add(out: &Output, invite: &str, name: Option<&str>, wait: Duration) -> Result<()> {
+    let mut client = out.client().await?;
+    let params = types::ContactAdd {
+        invite: invite.trim().to_owned(),
+        name: name.map(str::to_owned),
+        idempotency_key: None,
+    };
+    let added = client.call::<ContactAdd>(&params).await?.contact;
+    // An answer that does not come in time is no failure: the introduction goes on being offered.
+    let contact = timeout(wait, settled(out, &added.principal))
+        .await
+        .unwrap_or(Ok(added))?;
+    let seen = told(&mut client, &contact.principal).await?;
+    if out.json {
+        out.object(&types::ContactAdded {
+            contact: contact.clone(),
+        })?;
+    } else if contact
+        .problem
+        .as_deref()
+        .is_none_or(|problem| problem == "unreachable")
+    {
+        out.line(&describe(&contact, seen.as_ref()))?;
+    }
+    match contact.problem.as_deref() {
+        None | Some("unreachable") => Ok(()),
+        Some(problem) => Err(refused(&contact, problem).into()),
+    }
+}
+
+/// The contact, once the other side has answered one way or the other.
+async fn settled(out: &Output, principal: &str) -> Result<Contact> {
+    let mut events = out.client().await?;
+    let subscribe = types::EventsSubscribe {
+        consumer: CONSUMER.to_owned(),
+        from: Some("now".to_owned()),
+    };
+    events.call::<EventsSubscribe>(&subscribe).await?;
+    let mut calls = out.client().await?;
+    loop {
+        let list = calls.call::<ContactList>(&types::Nothing {}).await?.contacts;
+        if let Some(contact) = list.into_iter().find(|contact| contact.principal == principal) {
+            let refused = contact
+                .problem
+                .as_deref()
+                .is_some_and(|problem| problem != "unreachable");
+            let seen = match contact.subscription.as_str() {
+                // Granted, and something was heard of them.
+                "active" => told(&mut calls, principal)
+                    .await?
+                    .is_some_and(|told| told.status != "unknown"),
+                "refused" => true,
+                _ => false,
+            };
+            if refused || seen {
+                return Ok(contact);
+            }
+        }
+        events.next_event().await?;
+    }
+}
+
+async fn told(client: &mut Client, principal: &str) -> Result<Option<Told>> {
+    let list = client.call::<PresenceList>(&types::Nothing {}).await?;
+    Ok(list.contacts.into_iter().find(|told| told.principal == principal))
+}
+
+fn describe(contact: &Contact, told: Option<&Told>) -> String {
+    let name = clean(&contact.name);
+    match contact.subscription.as_str() {
+        "active" | "stale" => {
+            let status = told.map_or("unknown", |told| told.status.as_str());
+            format!("{name} is a contact now: you see each other. {name} is {status}.")
+        }
+        _ => format!(
+            "{name} is a contact, but their node has not answered yet. Your introduction goes on being offered while your \
+             node runs; `porchlight contacts` shows when it was taken."
+        ),
+    }
+}
+
+fn refused(contact: &Contact, problem: &str) -> Failure {
+    let exit = match problem {
+        "invite_used_up" | "invite_expired" => Exit::NotFound,
+        _ => Exit::Denied,
+    };
+    Failure::new(
+        exit,
+        problem,
+        format!("{} did not take the introduction", clean(&contact.name)),
+    )
+    .hint(problem_text(problem))
+}

@@ -1,0 +1,313 @@
+//! The commands that ask once and print once.
+
+use super::output::{Output, age, clean, since, until};
+use crate::clock::millis;
+use crate::config::{Config, Overrides};
+use crate::failure::{Exit, Failure};
+use crate::{home, run};
+use anyhow::{Context, Result};
+use porchlight_rpc::methods::{
+    ContactList, IdentityShow, InviteCreate, METHODS, NetPeers, NodeInfo, NodeStop, PresenceSet,
+};
+use porchlight_rpc::{client::ClientError, types};
+use porchlight_wire::network::{DEFAULT_NETWORK, Network};
+use qrcode::render::unicode::Dense1x2;
+use qrcode::{EcLevel, QrCode};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+pub(super) fn init(out: &Output, name: Option<&str>, network: Option<&str>) -> Result<()> {
+    if let Some(name) = name {
+        porchlight_wire::name::check_name(name)
+            .map_err(|error| Failure::new(Exit::Usage, "invalid_params", format!("--name: {error}")))?;
+    }
+    let network = Network::named(network.unwrap_or(DEFAULT_NETWORK))
+        .map_err(|error| Failure::new(Exit::Usage, "invalid_params", format!("--network: {error}")))?;
+    let made = home::create(&out.home, name, &network)?;
+    let home = out.home.display();
+    if out.json {
+        return out.object(&json!({
+            "home": home.to_string(),
+            "principal": made.principal.to_string(),
+            "node": made.node.to_string(),
+            "network": network.name(),
+        }));
+    }
+    out.line(&format!("made {home}"))?;
+    out.line(&format!("  principal  {}", made.principal))?;
+    out.line(&format!("  network    {}", network.name()))?;
+    out.line(&format!(
+        "  config     {}",
+        out.home.join(crate::config::FILE).display()
+    ))?;
+    out.line("keep this folder to yourself: whoever has it speaks for you, and nobody can give it back to you.")?;
+    out.line("")?;
+    out.line("next:")?;
+    out.line("  put a seed peer into config.toml (seed_peers), or give one with --seed-peer; then")?;
+    out.line(&format!("  {}", out.command("run")))?;
+    out.line(&format!(
+        "  {}    in another terminal, to invite someone",
+        out.command("invite new")
+    ))
+}
+
+pub(super) async fn run(out: &Output, overrides: &Overrides) -> Result<()> {
+    if !home::exists(&out.home) {
+        return Err(Failure::new(
+            Exit::NotFound,
+            "not_found",
+            format!("there is no home in {}", out.home.display()),
+        )
+        .hint(format!("make one with: {}", out.command("init")))
+        .into());
+    }
+    let config = Config::read(&out.home, overrides).map_err(|error| {
+        Failure::new(Exit::Usage, "invalid_config", error.to_string())
+            .hint("mend the line and start again; `porchlight run --help` shows the flags")
+    })?;
+    run::run(&out.home, config).await
+}
+
+pub(super) async fn stop(out: &Output) -> Result<()> {
+    let mut client = out.client().await?;
+    let stopping = client.call::<NodeStop>(&types::Nothing {}).await?;
+    // The node closes the connection when it has said goodbye.
+    while let Ok(_event) = client.next_event().await {}
+    if out.json {
+        return out.object(&stopping);
+    }
+    out.line("stopped; watchers were told")
+}
+
+pub(super) async fn id(out: &Output) -> Result<()> {
+    let shown = out.client().await?.call::<IdentityShow>(&types::Nothing {}).await?;
+    if out.json {
+        return out.object(&shown);
+    }
+    out.line(&format!("principal  {}", shown.principal))?;
+    if let Some(name) = &shown.name {
+        out.line(&format!("name       {}  (what new contacts are told)", clean(name)))?;
+    }
+    out.line(&format!("device     {}", shown.device))?;
+    out.line(&format!("node       {}", shown.node))?;
+    out.line(&format!("network    {}", shown.network))
+}
+
+pub(super) async fn status(out: &Output) -> Result<()> {
+    let info = out.client().await?.call::<NodeInfo>(&types::Nothing {}).await?;
+    if out.json {
+        return out.object(&info);
+    }
+    out.line(&format!(
+        "{} in network '{}', up for {}, porchlight {}",
+        if info.role == "relay" { "relay" } else { "node" },
+        info.network,
+        age(info.uptime_ms),
+        info.version
+    ))?;
+    out.line(&format!("  home       {}", info.home))?;
+    out.line(&format!("  principal  {}", info.principal))?;
+    for address in &info.listening {
+        out.line(&format!("  address    {address}"))?;
+    }
+    let note = info
+        .own
+        .note
+        .as_ref()
+        .map_or_else(String::new, |note| format!(" ({})", clean(&note.text)));
+    out.line(&format!(
+        "  presence   {}{note}",
+        out.status(&info.own.status, &info.own.status)
+    ))?;
+    out.line(&format!(
+        "  connected  {} nodes, {} of them relays; {} contacts; {} topics; {} records kept",
+        info.peers, info.relays, info.contacts, info.topics, info.records
+    ))?;
+    let seen: Vec<String> = info
+        .counters
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    if !seen.is_empty() {
+        out.line(&format!("  seen       {}", seen.join(", ")))?;
+    }
+    for notice in &info.notices {
+        out.line(&format!("  notice     {notice}"))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn peers(out: &Output) -> Result<()> {
+    let list = out.client().await?.call::<NetPeers>(&types::Nothing {}).await?;
+    if out.json {
+        return out.object(&list);
+    }
+    if list.peers.is_empty() {
+        return out.line("not connected to anyone; `porchlight status` shows where this node listens");
+    }
+    let rows: Vec<Vec<String>> = list
+        .peers
+        .iter()
+        .map(|peer| {
+            let kind = match (peer.relay, peer.seed) {
+                (true, true) => "relay, seed peer",
+                (true, false) => "relay",
+                (false, _) => "node",
+            };
+            vec![
+                peer.node.clone(),
+                kind.to_owned(),
+                peer.contact.as_deref().map(clean).unwrap_or_default(),
+                peer.direction.clone(),
+                peer.rtt_ms.map_or_else(|| "-".to_owned(), |rtt| format!("{rtt:.1} ms")),
+                age(peer.connected_for_ms),
+                peer.address.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    out.table(
+        &["NODE", "KIND", "CONTACT", "DIALLED", "PING", "SINCE", "ADDRESS"],
+        &rows,
+    )
+}
+
+pub(super) async fn contacts(out: &Output) -> Result<()> {
+    let list = out.client().await?.call::<ContactList>(&types::Nothing {}).await?;
+    if out.json {
+        return out.object(&list);
+    }
+    if list.contacts.is_empty() {
+        return out.line(&format!(
+            "no contacts yet; make an invite with `{}`, or use one with `{}`",
+            out.command("invite new"),
+            out.command("add INVITE")
+        ));
+    }
+    let rows: Vec<Vec<String>> = list
+        .contacts
+        .iter()
+        .map(|contact| {
+            let mut remarks = Vec::new();
+            if let Some(problem) = &contact.problem {
+                remarks.push(problem_text(problem).to_owned());
+            }
+            if contact.waiting > 0 {
+                remarks.push(format!("{} waiting to be delivered", contact.waiting));
+            }
+            if let Some(told) = contact.told_name.as_ref().filter(|told| **told != contact.name) {
+                remarks.push(format!("calls itself '{}'", clean(told)));
+            }
+            vec![
+                clean(&contact.name),
+                contact.subscription.clone(),
+                if contact.watches_me { "yes" } else { "no" }.to_owned(),
+                since(&contact.added_at).map_or_else(String::new, age),
+                contact.principal.clone(),
+                remarks.join("; "),
+            ]
+        })
+        .collect();
+    out.table(
+        &["NAME", "SUBSCRIPTION", "SEES ME", "ADDED", "PRINCIPAL", "REMARKS"],
+        &rows,
+    )
+}
+
+/// What is in the way of first contact, for people.
+pub(super) fn problem_text(problem: &str) -> &str {
+    match problem {
+        "invite_used_up" => "the invite is used up: ask for a new one",
+        "invite_expired" => "the invite has ended: ask for a new one",
+        "not_admitted" => "their node did not admit us: ask for a new invite",
+        "unreachable" => "their node cannot be reached; it goes on being tried",
+        "refused" => "they said no",
+        other => other,
+    }
+}
+
+pub(super) async fn invite(out: &Output, uses: u32, expires: Duration) -> Result<()> {
+    let params = types::InviteCreate {
+        uses: Some(uses),
+        expires_in_ms: Some(millis(expires)),
+        view: None,
+        idempotency_key: None,
+    };
+    let made = out.client().await?.call::<InviteCreate>(&params).await?;
+    if out.json {
+        return out.object(&made);
+    }
+    let code = QrCode::with_error_correction_level(made.qr.as_bytes(), EcLevel::L).context("the QR code")?;
+    // Dark on light, so that light terminals and dark ones both show what a camera expects.
+    let drawn = code
+        .render::<Dense1x2>()
+        .dark_color(Dense1x2::Light)
+        .light_color(Dense1x2::Dark)
+        .quiet_zone(true)
+        .build();
+    out.line(&drawn)?;
+    out.line(&made.uri)?;
+    out.line("")?;
+    let people = if made.uses == 1 {
+        "one person".to_owned()
+    } else {
+        format!("{} people", made.uses)
+    };
+    let left = until(&made.expires_at).map_or_else(|| "no time".to_owned(), age);
+    out.line(&format!(
+        "good for {people}, for {left}. Whoever has it can become your contact, so send it only to them;"
+    ))?;
+    out.line("they type: porchlight add '<the line above>'")?;
+    if let Some(warning) = &made.warning {
+        out.line(&format!("warning: {warning}"))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn set_presence(out: &Output, status: &str, note: Option<&str>) -> Result<()> {
+    let params = types::PresenceSet {
+        status: status.to_owned(),
+        note: note.map(|text| types::Note {
+            lang: None,
+            text: text.to_owned(),
+        }),
+        idempotency_key: None,
+    };
+    let set = out.client().await?.call::<PresenceSet>(&params).await?;
+    if out.json {
+        return out.object(&set);
+    }
+    let note = set
+        .note
+        .as_ref()
+        .map_or_else(String::new, |note| format!(" ({})", clean(&note.text)));
+    out.line(&format!("you are {}{note}", out.status(&set.status, &set.status)))
+}
+
+pub(super) async fn rpc(out: &Output, method: Option<&str>, params: &[String]) -> Result<()> {
+    let Some(method) = method else {
+        let rows: Vec<Vec<String>> = METHODS
+            .iter()
+            .map(|method| vec![method.name.to_owned(), method.summary.to_owned()])
+            .collect();
+        return out.table(&["METHOD", "WHAT IT DOES"], &rows);
+    };
+    let mut object = Map::new();
+    for param in params {
+        let (key, text) = param.split_once('=').ok_or_else(|| {
+            Failure::new(
+                Exit::Usage,
+                "invalid_params",
+                format!("'{param}': expected KEY=VALUE, as in contact=alice"),
+            )
+        })?;
+        let value = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+        object.insert(key.to_owned(), value);
+    }
+    let result: Result<Value, ClientError> = out.client().await?.call_raw(method, Value::Object(object)).await;
+    let result = result?;
+    if out.json {
+        return out.object(&result);
+    }
+    out.line(&serde_json::to_string_pretty(&result)?)
+}

@@ -1,0 +1,96 @@
+//! `events`: what has happened, in order.
+
+use super::output::{Output, clean};
+use anyhow::Result;
+use porchlight_rpc::methods::{EventsAck, EventsNext, EventsSubscribe};
+use porchlight_rpc::types::{self, Event};
+
+/// The consumer of those who give none: it never acknowledges, so everything that is kept is printed.
+const ANONYMOUS: &str = "porchlight-events";
+
+/// How long the node may hold a call before it answers that nothing came.
+const WAIT_MS: u64 = 30_000;
+
+pub(super) async fn events(out: &Output, follow: bool, consumer: Option<&str>) -> Result<()> {
+    match consumer {
+        Some(consumer) => acknowledged(out, follow, consumer).await,
+        None => printed(out, follow).await,
+    }
+}
+
+/// Prints what is kept, and what is pushed.
+async fn printed(out: &Output, follow: bool) -> Result<()> {
+    let mut client = out.client().await?;
+    let subscribe = types::EventsSubscribe {
+        consumer: ANONYMOUS.to_owned(),
+        from: Some("oldest".to_owned()),
+    };
+    let newest = client.call::<EventsSubscribe>(&subscribe).await?.newest;
+    let mut last = 0;
+    while follow || last < newest {
+        let event = client.next_event().await?;
+        last = event.number;
+        print(out, &event)?;
+    }
+    Ok(())
+}
+
+/// Goes on where the consumer left off. Acknowledged is what was printed.
+async fn acknowledged(out: &Output, follow: bool, consumer: &str) -> Result<()> {
+    let mut client = out.client().await?;
+    loop {
+        let next = types::EventsNext {
+            consumer: consumer.to_owned(),
+            max: None,
+            wait_ms: follow.then_some(WAIT_MS),
+        };
+        let batch = client.call::<EventsNext>(&next).await?;
+        for event in &batch.events {
+            print(out, event)?;
+        }
+        if let Some(last) = batch.events.last() {
+            let ack = types::EventsAck {
+                consumer: consumer.to_owned(),
+                number: last.number,
+            };
+            client.call::<EventsAck>(&ack).await?;
+        }
+        if !follow && !batch.more {
+            return Ok(());
+        }
+    }
+}
+
+fn print(out: &Output, event: &Event) -> Result<()> {
+    if out.json {
+        return out.object(event);
+    }
+    let text = |key: &str| {
+        event
+            .data
+            .get(key)
+            .and_then(|value| value.as_str())
+            .map(clean)
+            .unwrap_or_default()
+    };
+    let told = |which: &str| {
+        let status = event
+            .data
+            .pointer(&format!("/{which}/status"))
+            .and_then(|value| value.as_str());
+        status.unwrap_or_default().to_owned()
+    };
+    let rest = match event.kind.as_str() {
+        "presence.changed" => format!("{}  {} -> {}", text("contact"), told("old"), told("new")),
+        "subscription.changed" => format!("{}  {} -> {}", text("contact"), text("old"), text("new")),
+        "presence.own_changed" => text("status"),
+        "contact.added" | "watcher.approved" | "invite.used" => text("contact"),
+        "contact.refused" => format!("{}  {}", text("contact"), text("reason")),
+        "letter.delivered" => format!("{}  {}", text("contact"), text("kind")),
+        "relay.added" | "relay.lost" => text("node"),
+        "invite.expired" => text("invite"),
+        _ if event.data.as_object().is_some_and(serde_json::Map::is_empty) => String::new(),
+        _ => event.data.to_string(),
+    };
+    out.line(format!("{:>6}  {}  {:<24}  {rest}", event.number, event.at, event.kind).trim_end())
+}

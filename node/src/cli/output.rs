@@ -1,0 +1,240 @@
+//! What the command line prints: JSON for programs, tables for people. Texts of others are cleaned on the way.
+
+use anyhow::Result;
+use porchlight_rpc::Client;
+use porchlight_wire::name::is_direction_mark;
+use serde::Serialize;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Columns assumed where the width is not known.
+const USUAL_WIDTH: usize = 100;
+
+/// The least a shrinking column keeps.
+const LEAST_COLUMN: usize = 12;
+
+/// How to print, and for which home.
+#[derive(Debug)]
+pub(super) struct Output {
+    pub(super) json: bool,
+    pub(super) home: PathBuf,
+    colour: bool,
+    pub(super) terminal: bool,
+}
+
+impl Output {
+    pub(super) fn new(json: bool, home: PathBuf) -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        Self {
+            json,
+            home,
+            colour: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            terminal,
+        }
+    }
+
+    /// A connection to the home's node.
+    pub(super) async fn client(&self) -> Result<Client> {
+        Ok(Client::connect(&crate::home::socket(&self.home)).await?)
+    }
+
+    /// The command line that does something with this home.
+    pub(super) fn command(&self, rest: &str) -> String {
+        if self.home == crate::config::default_home() {
+            format!("porchlight {rest}")
+        } else {
+            format!("porchlight --home {} {rest}", self.home.display())
+        }
+    }
+
+    /// Prints an object as JSON, in one line.
+    #[expect(clippy::unused_self, reason = "all printing goes through the output")]
+    pub(super) fn object(&self, object: &impl Serialize) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{}", serde_json::to_string(object)?)?;
+        out.flush()?;
+        Ok(())
+    }
+
+    /// Prints a line.
+    #[expect(clippy::unused_self, reason = "all printing goes through the output")]
+    pub(super) fn line(&self, line: &str) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{line}")?;
+        out.flush()?;
+        Ok(())
+    }
+
+    /// Prints a table. The last column is cut where the terminal ends.
+    pub(super) fn table(&self, head: &[&str], rows: &[Vec<String>]) -> Result<()> {
+        for line in table(head, rows, self.width()) {
+            self.line(&line)?;
+        }
+        Ok(())
+    }
+
+    /// A status word in its colour, which never says more than the word.
+    pub(super) fn status(&self, word: &str, text: &str) -> String {
+        let code = match word {
+            "open" => "32",
+            "away" => "33",
+            "busy" => "35",
+            "closed" => "90",
+            _ => "31",
+        };
+        if self.colour {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// Clears the screen before a table is drawn again.
+    pub(super) fn clear(&self) -> Result<()> {
+        if self.terminal {
+            let mut out = std::io::stdout().lock();
+            write!(out, "\u{1b}[H\u{1b}[2J")?;
+        }
+        Ok(())
+    }
+
+    fn width(&self) -> usize {
+        if !self.terminal {
+            return usize::MAX;
+        }
+        std::env::var("COLUMNS")
+            .ok()
+            .and_then(|columns| columns.parse().ok())
+            .unwrap_or(USUAL_WIDTH)
+    }
+}
+
+/// The lines of a table with aligned columns.
+fn table(head: &[&str], rows: &[Vec<String>], width: usize) -> Vec<String> {
+    let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
+    let all: Vec<&Vec<String>> = std::iter::once(&head).chain(rows).collect();
+    let mut widths: Vec<usize> = (0..head.len())
+        .map(|column| {
+            all.iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| visible_width(cell))
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let taken: usize = widths.iter().rev().skip(1).map(|width| width + 2).sum();
+    if let Some(last) = widths.last_mut() {
+        *last = (*last).min(width.saturating_sub(taken).max(LEAST_COLUMN));
+    }
+    all.iter()
+        .map(|row| {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                let cell = cut(cell, *width);
+                let pad = width.saturating_sub(visible_width(&cell)) + 2;
+                line.push_str(&cell);
+                line.extend(std::iter::repeat_n(' ', pad));
+            }
+            line.trim_end().to_owned()
+        })
+        .collect()
+}
+
+/// The width of a cell without its colour.
+fn visible_width(cell: &str) -> usize {
+    let mut width = 0;
+    let mut rest = cell;
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        width += before.width();
+        rest = after.split_once('m').map_or("", |(_, after)| after);
+    }
+    width + rest.width()
+}
+
+/// As much of a text as fits, with a mark where it was cut. Coloured cells are never the last and never cut.
+fn cut(text: &str, width: usize) -> String {
+    if visible_width(text) <= width {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    let mut taken = 0;
+    for c in text.chars() {
+        taken += c.width().unwrap_or(0);
+        if taken >= width {
+            break;
+        }
+        kept.push(c);
+    }
+    kept.push('…');
+    kept
+}
+
+/// A text of someone else: without what would steer a terminal or turn the direction of reading.
+pub(super) fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .filter(|c| !is_direction_mark(*c))
+        .collect()
+}
+
+/// A duration as people say it: `now`, `42 s`, `3 min`, `5 h`, `2 d`.
+pub(super) fn age(ms: u64) -> String {
+    match ms / 1_000 {
+        0 => "now".to_owned(),
+        seconds @ 1..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// How long from now until a time of the API; none if it is over.
+pub(super) fn until(at: &str) -> Option<u64> {
+    let at = humantime::parse_rfc3339(at).ok()?;
+    let left = at.duration_since(std::time::SystemTime::now()).ok()?;
+    Some(crate::clock::millis(left))
+}
+
+/// How long ago a time of the API was.
+pub(super) fn since(at: &str) -> Option<u64> {
+    let at = humantime::parse_rfc3339(at).ok()?;
+    let passed = std::time::SystemTime::now().duration_since(at).unwrap_or_default();
+    Some(crate::clock::millis(passed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_stays_aligned_and_within_its_width() {
+        let rows = vec![
+            vec![
+                "安安".to_owned(),
+                "\u{1b}[32mopen\u{1b}[0m".to_owned(),
+                "a note that is long".to_owned(),
+            ],
+            vec!["bob".to_owned(), "unknown".to_owned(), String::new()],
+        ];
+        let lines = table(&["NAME", "STATUS", "NOTE"], &rows, 30);
+        assert_eq!(lines[0], "NAME  STATUS   NOTE");
+        assert_eq!(lines[1], "安安  \u{1b}[32mopen\u{1b}[0m     a note that i…");
+        assert_eq!(lines[2], "bob   unknown");
+        assert!(lines.iter().all(|line| visible_width(line) <= 30));
+    }
+
+    #[test]
+    fn texts_of_others_cannot_steer_the_terminal() {
+        assert_eq!(clean("a\u{1b}[2Jb\nc\u{202e}d"), "a [2Jb cd");
+    }
+
+    #[test]
+    fn ages_read_well() {
+        let read: Vec<String> = [0, 999, 1_000, 119_000, 120_000, 7_200_000, 172_800_000]
+            .into_iter()
+            .map(age)
+            .collect();
+        assert_eq!(read, ["now", "now", "1 s", "119 s", "2 min", "2 h", "2 d"]);
+    }
+}

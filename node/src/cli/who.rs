@@ -1,0 +1,177 @@
+//! `who`: who is there, with source and age at every answer.
+
+use super::output::{Output, age, clean, since, until};
+use anyhow::Result;
+use porchlight_rpc::methods::{EventsSubscribe, PresenceGet, PresenceList};
+use porchlight_rpc::types::{self, Event, Told};
+use std::time::Duration;
+use tokio::time::timeout;
+
+const HEAD: &[&str] = &["NAME", "STATUS", "AGE", "SOURCE", "HOLDS", "NOTE"];
+
+/// The consumer of `--watch`. One name for all, because nothing is acknowledged under it.
+const CONSUMER: &str = "porchlight-who";
+
+/// How often ages are drawn anew on a terminal.
+const REDRAW: Duration = Duration::from_secs(1);
+
+pub(super) async fn all(out: &Output) -> Result<()> {
+    let list = out.client().await?.call::<PresenceList>(&types::Nothing {}).await?;
+    if out.json {
+        return out.object(&list);
+    }
+    print(out, &list)
+}
+
+/// A fetch: the network is asked.
+pub(super) async fn one(out: &Output, name: &str) -> Result<()> {
+    let params = types::OneContact {
+        contact: name.to_owned(),
+    };
+    let got = out.client().await?.call::<PresenceGet>(&params).await?;
+    if out.json {
+        return out.object(&got);
+    }
+    out.table(HEAD, &[row(out, &got.presence)])?;
+    if let Some(meaning) = meaning(&got.presence) {
+        out.line(&format!("\n{meaning}"))?;
+    }
+    Ok(())
+}
+
+/// Every change: a table drawn anew on a terminal, a line each otherwise.
+pub(super) async fn watch(out: &Output) -> Result<()> {
+    let mut calls = out.client().await?;
+    let mut events = out.client().await?;
+    let subscribe = types::EventsSubscribe {
+        consumer: CONSUMER.to_owned(),
+        from: Some("now".to_owned()),
+    };
+    let newest = events.call::<EventsSubscribe>(&subscribe).await?.newest;
+    let list = calls.call::<PresenceList>(&types::Nothing {}).await?;
+    let redrawn = out.terminal && !out.json;
+    if !redrawn {
+        if out.json {
+            out.object(&list)?;
+        } else {
+            print(out, &list)?;
+        }
+    }
+    loop {
+        if redrawn {
+            let list = calls.call::<PresenceList>(&types::Nothing {}).await?;
+            out.clear()?;
+            print(out, &list)?;
+            out.line("\nctrl-c ends")?;
+            // Either something happened, or only the ages changed: both are drawn.
+            if let Ok(event) = timeout(REDRAW, events.next_event()).await {
+                event?;
+            }
+            continue;
+        }
+        let event = events.next_event().await?;
+        if event.kind != "presence.changed" || event.number <= newest {
+            continue;
+        }
+        if out.json {
+            out.object(&event)?;
+        } else {
+            out.line(&changed(out, &event)?)?;
+        }
+    }
+}
+
+fn print(out: &Output, list: &types::PresenceList) -> Result<()> {
+    let own = &list.own;
+    let note = own
+        .note
+        .as_ref()
+        .map_or_else(String::new, |note| format!(" ({})", clean(&note.text)));
+    let for_long = since(&own.since_at).map_or_else(String::new, |ms| format!(", since {} ago", age(ms)));
+    out.line(&format!(
+        "you are {}{note}{}",
+        out.status(&own.status, &own.status),
+        for_long.replace("now ago", "now")
+    ))?;
+    if list.contacts.is_empty() {
+        return out.line(&format!(
+            "no contacts yet; `{}` makes an invite",
+            out.command("invite new")
+        ));
+    }
+    out.line("")?;
+    let rows: Vec<Vec<String>> = list.contacts.iter().map(|told| row(out, told)).collect();
+    out.table(HEAD, &rows)
+}
+
+fn row(out: &Output, told: &Told) -> Vec<String> {
+    let status = match (&told.detail, told.subscription.as_str()) {
+        (_, "provisional" | "pending") if told.sequence.is_none() => {
+            format!("{} (waiting for their answer)", told.status)
+        }
+        (Some(detail), _) => format!("{} ({})", told.status, detail.replace('_', " ")),
+        (None, _) => told.status.clone(),
+    };
+    let holds = match told.holds_until_at.as_deref().map(until) {
+        Some(Some(left)) if told.status != "unknown" => format!("{} more", age(left)),
+        _ => "-".to_owned(),
+    };
+    let mut said: Vec<String> = told.notes.iter().map(|note| clean(&note.text)).collect();
+    let activities: Vec<&str> = told
+        .activities
+        .iter()
+        .map(String::as_str)
+        .filter(|activity| *activity != told.status)
+        .collect();
+    if !activities.is_empty() {
+        said.push(format!("[{}]", clean(&activities.join(", "))));
+    }
+    vec![
+        clean(&told.contact),
+        out.status(&told.status, &status),
+        told.age_ms.map_or_else(|| "-".to_owned(), age),
+        told.source.clone().unwrap_or_else(|| "-".to_owned()),
+        holds,
+        said.join(" / "),
+    ]
+}
+
+/// What a verdict means, where its word alone may mislead.
+fn meaning(told: &Told) -> Option<&'static str> {
+    match told.detail.as_deref()? {
+        "lapsed" => {
+            Some("lapsed: the last record's lease is over and nothing newer came while this node could have seen it")
+        }
+        "no_source" => {
+            Some("no source: this node is not connected to anyone who could know; what it knew is too old to tell")
+        }
+        "no_record" => Some("no record: nothing was found that they published for you"),
+        "clock" => Some("clock: their record and this node's clock do not fit together; check the time on both sides"),
+        _ => None,
+    }
+}
+
+fn changed(out: &Output, event: &Event) -> Result<String> {
+    let told = |which: &str| -> Result<Told> {
+        Ok(serde_json::from_value(
+            event.data.get(which).cloned().unwrap_or_default(),
+        )?)
+    };
+    let (old, new) = (told("old")?, told("new")?);
+    let cells = row(out, &new);
+    let cell = |n: usize| cells.get(n).map(String::as_str).unwrap_or_default();
+    let note = if cell(5).is_empty() {
+        String::new()
+    } else {
+        format!("  {}", cell(5))
+    };
+    Ok(format!(
+        "{}  {}  {} -> {}  (by {}, {} old){note}",
+        event.at,
+        clean(&new.contact),
+        old.status,
+        cell(1),
+        cell(3),
+        cell(2).replace("now", "0 s"),
+    ))
+}

@@ -1,0 +1,99 @@
+//! Conversions between crates that do not know each other, by hand: the core's inputs and effects against the network's
+//! events and commands here, the core's answers against the API's objects in [`rpc`].
+
+pub mod rpc;
+
+use porchlight_net::{BeaconSource, ExchangeFailure, NetCommand, NetEvent};
+use porchlight_proto::input::{self, ExchangeId, LookupId, PutId};
+use porchlight_proto::{Effect, Input};
+
+/// What a network event is to the core.
+#[must_use]
+pub fn net_input(event: NetEvent) -> Input {
+    match event {
+        NetEvent::Connected { node, relay } => Input::Connected { node, relay },
+        NetEvent::Disconnected { node } => Input::Disconnected { node },
+        NetEvent::Request {
+            from,
+            exchange,
+            request,
+        } => Input::Request {
+            from,
+            exchange: ExchangeId(exchange),
+            request,
+        },
+        NetEvent::Response { exchange, response } => Input::Response {
+            exchange: ExchangeId(exchange),
+            response,
+        },
+        NetEvent::ExchangeFailed { exchange, reason } => Input::ExchangeFailed {
+            exchange: ExchangeId(exchange),
+            perhaps_processed: matches!(reason, ExchangeFailure::Interrupted(_)),
+            reason: reason.to_string(),
+        },
+        NetEvent::Beacon { beacon, source } => Input::Beacon {
+            beacon,
+            source: match source {
+                BeaconSource::Gossip(node) => input::BeaconSource::Gossip(node),
+                BeaconSource::Follow(node) => input::BeaconSource::Follow(node),
+            },
+        },
+        NetEvent::Found { lookup, beacon } => Input::Found {
+            lookup: LookupId(lookup),
+            beacon,
+        },
+        NetEvent::LookupDone { lookup, answered } => Input::LookupDone {
+            lookup: LookupId(lookup),
+            answered,
+        },
+        NetEvent::PutDone { id, stored, asked } => Input::PutDone {
+            put: PutId(id),
+            stored,
+            asked,
+        },
+        NetEvent::Live { nodes } => Input::Live {
+            nodes: nodes
+                .into_iter()
+                .map(|live| input::LiveNode {
+                    node: live.node,
+                    relay: live.relay,
+                    topics: live.topics,
+                })
+                .collect(),
+        },
+        NetEvent::Listening { address } => Input::Listening { address },
+    }
+}
+
+/// What the network has to do for an effect; none if the effect is not for the network.
+#[must_use]
+pub fn net_command(effect: Effect) -> Option<NetCommand> {
+    Some(match effect {
+        Effect::Gossip { beacon } => NetCommand::Gossip { beacon },
+        Effect::Put { put, beacon } => NetCommand::Put { id: put.0, beacon },
+        Effect::Lookup { lookup, addresses, at } => NetCommand::Lookup {
+            id: lookup.0,
+            addresses,
+            at,
+        },
+        Effect::Topics { topics } => NetCommand::Topics { topics },
+        Effect::Follow { addresses } => NetCommand::Follow { addresses },
+        Effect::Request {
+            exchange,
+            to,
+            addresses,
+            request,
+        } => NetCommand::Request {
+            exchange: exchange.0,
+            to,
+            addresses,
+            request,
+        },
+        Effect::Respond { exchange, response } => NetCommand::Respond {
+            exchange: exchange.0,
+            response,
+        },
+        Effect::Keep { contacts } => NetCommand::Keep { contacts },
+        Effect::Reply { .. } | Effect::Events { .. } | Effect::Work { .. } | Effect::Halt => return None,
+    })
+}

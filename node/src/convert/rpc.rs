@@ -1,0 +1,300 @@
+//! The core's answers, errors and events as objects of the API.
+
+use porchlight_proto::CommandError;
+use porchlight_proto::event::{Event, FirstContactProblem, Source, Told, Verdict};
+use porchlight_proto::input::{ContactInfo, ContactPresence};
+use porchlight_proto::rows::{EventRow, Status, SubscriptionState};
+use porchlight_rpc::types;
+use porchlight_rpc::{Kind, RpcError};
+use porchlight_wire::presence::{Basic, Note, PresenceDocument};
+use porchlight_wire::time::UnixMillis;
+use serde_json::{Value, json};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// A time as RFC 3339.
+#[must_use]
+pub fn at(time: UnixMillis) -> String {
+    // Years beyond 9999 cannot be written; nothing that was checked lies there.
+    const LAST: u64 = 253_402_300_799_000;
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(time.0.min(LAST))).to_string()
+}
+
+/// A status as its word.
+#[must_use]
+pub const fn status(status: Status) -> &'static str {
+    match status {
+        Status::Open => "open",
+        Status::Away => "away",
+        Status::Busy => "busy",
+        Status::Closed => "closed",
+    }
+}
+
+/// A status from its word.
+///
+/// # Errors
+///
+/// If it is none.
+pub fn parse_status(word: &str) -> Result<Status, RpcError> {
+    match word {
+        "open" => Ok(Status::Open),
+        "away" => Ok(Status::Away),
+        "busy" => Ok(Status::Busy),
+        "closed" => Ok(Status::Closed),
+        other => Err(RpcError::new(
+            Kind::InvalidParams,
+            format!("status: expected open, away, busy or closed, got {other:?}"),
+        )),
+    }
+}
+
+/// The state of a subscription as its word.
+#[must_use]
+pub const fn subscription(state: Option<SubscriptionState>) -> &'static str {
+    match state {
+        Some(SubscriptionState::Provisional) => "provisional",
+        Some(SubscriptionState::Pending) => "pending",
+        Some(SubscriptionState::Active) => "active",
+        Some(SubscriptionState::Stale) => "stale",
+        Some(SubscriptionState::Cancelled) => "cancelled",
+        Some(SubscriptionState::Refused) => "refused",
+        None => "none",
+    }
+}
+
+/// What is in the way of first contact, as its word.
+#[must_use]
+pub const fn problem(problem: FirstContactProblem) -> &'static str {
+    match problem {
+        FirstContactProblem::InviteUsedUp => "invite_used_up",
+        FirstContactProblem::InviteExpired => "invite_expired",
+        FirstContactProblem::NotAdmitted => "not_admitted",
+        FirstContactProblem::Unreachable => "unreachable",
+        FirstContactProblem::Refused => "refused",
+    }
+}
+
+/// A note.
+#[must_use]
+pub fn note(note: &Note) -> types::Note {
+    types::Note {
+        lang: note.lang.clone(),
+        text: note.text.clone(),
+    }
+}
+
+/// A contact.
+#[must_use]
+pub fn contact(info: &ContactInfo) -> types::Contact {
+    types::Contact {
+        name: info.name.clone(),
+        principal: info.principal.to_string(),
+        subscription: subscription(info.subscription).to_owned(),
+        watches_me: info.watches_me,
+        told_name: info.told_name.clone(),
+        added_at: at(info.added),
+        waiting: info.waiting,
+        problem: info.problem.map(|it| problem(it).to_owned()),
+    }
+}
+
+/// What is told of a contact.
+#[must_use]
+pub fn presence(presence: &ContactPresence) -> types::Told {
+    types::Told {
+        contact: presence.name.clone(),
+        principal: presence.principal.to_string(),
+        subscription: subscription(presence.subscription).to_owned(),
+        age_ms: presence.age,
+        ..told(&presence.told)
+    }
+}
+
+fn told(told: &Told) -> types::Told {
+    let (word, detail) = match told.verdict {
+        Verdict::UnknownNoRecord => ("unknown", Some("no_record")),
+        Verdict::UnknownNoSource => ("unknown", Some("no_source")),
+        Verdict::UnknownClock => ("unknown", Some("clock")),
+        Verdict::Closed => ("closed", None),
+        Verdict::ClosedLapsed => ("closed", Some("lapsed")),
+        Verdict::AsRecorded => (told.document.as_ref().map_or("open", recorded), None),
+    };
+    let source = told.source.map(|source| match source {
+        Source::Direct => "direct",
+        Source::Gossip => "gossip",
+        Source::Relay => "relay",
+        Source::Dht => "dht",
+        Source::Cache => "cache",
+    });
+    let document = told.document.as_ref();
+    types::Told {
+        contact: String::new(),
+        principal: String::new(),
+        subscription: String::new(),
+        status: word.to_owned(),
+        detail: detail.map(str::to_owned),
+        notes: document.map_or_else(Vec::new, |document| document.notes.iter().map(note).collect()),
+        activities: document.map_or_else(Vec::new, |document| document.activities.clone()),
+        source: source.map(str::to_owned),
+        age_ms: None,
+        issued_at: told.issued.map(at),
+        holds_until_at: told.holds_until.map(at),
+        sequence: told.sequence,
+    }
+}
+
+/// The word for a document as recorded: OPEN, unless an activity says more.
+fn recorded(document: &PresenceDocument) -> &'static str {
+    let has = |activity: &str| document.activities.iter().any(|known| known == activity);
+    match document.basic() {
+        Basic::Closed => "closed",
+        Basic::Open if has("busy") => "busy",
+        Basic::Open if has("away") => "away",
+        Basic::Open => "open",
+    }
+}
+
+/// An event.
+#[must_use]
+pub fn event(row: &EventRow) -> types::Event {
+    let (kind, data) = kind_and_data(&row.event, row.at);
+    types::Event {
+        number: row.number,
+        at: at(row.at),
+        kind: kind.to_owned(),
+        data,
+    }
+}
+
+fn kind_and_data(event: &Event, when: UnixMillis) -> (&'static str, Value) {
+    match event {
+        Event::NodeStarted => ("node.started", json!({})),
+        Event::NodeStopping => ("node.stopping", json!({})),
+        Event::PresenceChanged {
+            contact,
+            principal,
+            old,
+            new,
+        } => {
+            let full = |it: &Told| types::Told {
+                contact: contact.clone(),
+                principal: principal.to_string(),
+                age_ms: it.issued.map(|issued| when.since(issued)),
+                ..told(it)
+            };
+            let data = json!({
+                "contact": contact,
+                "principal": principal.to_string(),
+                "old": full(old),
+                "new": full(new),
+            });
+            ("presence.changed", data)
+        }
+        Event::OwnPresenceChanged {
+            status: set,
+            note: with,
+        } => (
+            "presence.own_changed",
+            json!({"status": status(*set), "note": with.as_ref().map(note)}),
+        ),
+        Event::ContactAdded {
+            contact,
+            principal,
+            by_our_invite,
+        } => (
+            "contact.added",
+            json!({"contact": contact, "principal": principal.to_string(), "by_our_invite": by_our_invite}),
+        ),
+        Event::ContactRefused {
+            contact,
+            principal,
+            reason,
+        } => (
+            "contact.refused",
+            json!({"contact": contact, "principal": principal.to_string(), "reason": problem(*reason)}),
+        ),
+        Event::WatcherApproved {
+            contact,
+            principal,
+            view,
+        } => (
+            "watcher.approved",
+            json!({"contact": contact, "principal": principal.to_string(), "view": view}),
+        ),
+        Event::InviteUsed {
+            invite,
+            contact,
+            uses_left,
+        } => (
+            "invite.used",
+            json!({"invite": invite.to_string(), "contact": contact, "uses_left": uses_left}),
+        ),
+        Event::InviteExpired { invite } => ("invite.expired", json!({"invite": invite.to_string()})),
+        Event::SubscriptionChanged {
+            contact,
+            principal,
+            old,
+            new,
+        } => (
+            "subscription.changed",
+            json!({
+                "contact": contact,
+                "principal": principal.to_string(),
+                "old": subscription(*old),
+                "new": subscription(*new),
+            }),
+        ),
+        Event::LetterDelivered { contact, letter, kind } => (
+            "letter.delivered",
+            json!({"contact": contact, "letter": letter.to_string(), "kind": kind}),
+        ),
+        Event::RelayAdded { node } => ("relay.added", json!({"node": node.to_string()})),
+        Event::RelayLost { node } => ("relay.lost", json!({"node": node.to_string()})),
+        Event::ReachabilityChanged { reachable } => ("net.reachability_changed", json!({"reachable": reachable})),
+    }
+}
+
+/// A refusal of the core, with what to do about it.
+#[must_use]
+pub fn error(error: &CommandError) -> RpcError {
+    let (kind, hint) = match error {
+        CommandError::NotFound { .. } => (Kind::NotFound, "`porchlight contacts` lists the contacts"),
+        CommandError::NameTaken { .. } => (Kind::Conflict, "`porchlight contacts` lists the names in use"),
+        CommandError::AlreadyContact { .. } => (Kind::Conflict, "there is nothing to add"),
+        CommandError::OwnInvite => (Kind::Conflict, "whoever gets it types `porchlight add` with it"),
+        CommandError::InvalidInvite(_) => (
+            Kind::InvalidInvite,
+            "paste the whole line that begins with 'porchlight:'",
+        ),
+        CommandError::OtherNetwork { .. } => (
+            Kind::Conflict,
+            "make a home in that network with `porchlight init --network NAME`, or ask for an invite for this one",
+        ),
+        CommandError::InviteExpired { .. } => (
+            Kind::Expired,
+            "whoever invited you can make another with `porchlight invite new`",
+        ),
+        CommandError::InviteUsedUp => (
+            Kind::UsedUp,
+            "whoever invited you can make another with `porchlight invite new`",
+        ),
+        CommandError::Unreachable { .. } => (
+            Kind::Unreachable,
+            "`porchlight status` shows who is connected; nothing was changed, so just try again",
+        ),
+        CommandError::Nothing { .. } => (Kind::NotFound, "nothing was changed, so just try again"),
+        CommandError::NotGranted { .. } => (
+            Kind::Denied,
+            "wait for their node to answer; `porchlight contacts` shows the state",
+        ),
+        CommandError::Invalid { .. } => (Kind::InvalidParams, "see docs/rpc.md"),
+        CommandError::Full { .. } => (Kind::RateLimited, "remove some, or wait until some have ended"),
+        CommandError::Stopping => (Kind::ShuttingDown, "start it again with `porchlight run`"),
+    };
+    let message = if let CommandError::InviteExpired { ended } = error {
+        format!("this invite ended at {}; ask for a new one", at(*ended))
+    } else {
+        error.to_string()
+    };
+    RpcError::new(kind, message).hint(hint)
+}

@@ -1,0 +1,259 @@
+//! The only loop around the core: take what is ready, let the core handle it, make the writes durable, then do what it says.
+//!
+//! Clock, network and store are passed in, so that a simulation can run the same loop.
+
+use crate::clock::TimeSource;
+use crate::convert::{net_command, net_input};
+use anyhow::{Context, Result};
+use porchlight_net::{Net, NetEvent};
+use porchlight_proto::input::RequestId;
+use porchlight_proto::{Command, CommandError, Effect, Input, Node, Reply, Snapshot, Step};
+use porchlight_store::Store;
+use porchlight_wire::beacon::find_work;
+use porchlight_wire::blind::BlindedKey;
+use std::collections::BTreeMap;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Inputs that become one commit at most. More would make the first wait for the last.
+const BATCH: usize = 64;
+
+/// Calls of local clients that may wait.
+const CALLS: usize = 256;
+
+/// Nonces tried between two looks at whether the node is still there.
+const WORK_SLICE: u64 = 1 << 18;
+
+/// What reaches the driver from its handles.
+#[derive(Debug)]
+enum Message {
+    Command {
+        key: Option<String>,
+        command: Command,
+        reply: oneshot::Sender<Result<Reply, CommandError>>,
+    },
+    Snapshot(oneshot::Sender<Box<Snapshot>>),
+}
+
+/// A handle to the running core. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Core {
+    messages: mpsc::Sender<Message>,
+    newest_event: watch::Receiver<u64>,
+}
+
+/// The driver has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended;
+
+impl Core {
+    /// Has a command done.
+    ///
+    /// # Errors
+    ///
+    /// The core's own refusal; or that the node is stopping.
+    pub async fn command(&self, command: Command, key: Option<String>) -> Result<Reply, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Command { key, command, reply };
+        self.messages.send(message).await.map_err(|_| CommandError::Stopping)?;
+        answer.await.map_err(|_| CommandError::Stopping)?
+    }
+
+    /// A copy of the durable state.
+    ///
+    /// # Errors
+    ///
+    /// If the driver has ended.
+    pub async fn snapshot(&self) -> Result<Box<Snapshot>, Ended> {
+        let (reply, answer) = oneshot::channel();
+        self.messages.send(Message::Snapshot(reply)).await.map_err(|_| Ended)?;
+        answer.await.map_err(|_| Ended)
+    }
+
+    /// Follows the number of the newest event.
+    #[must_use]
+    pub fn newest_event(&self) -> watch::Receiver<u64> {
+        self.newest_event.clone()
+    }
+}
+
+/// The loop and what it owns.
+pub struct Driver<T> {
+    core: Node,
+    time: T,
+    store: Store,
+    net: Net,
+    net_events: mpsc::Receiver<NetEvent>,
+    messages: mpsc::Receiver<Message>,
+    replies: BTreeMap<RequestId, oneshot::Sender<Result<Reply, CommandError>>>,
+    last_request: u64,
+    newest_event: watch::Sender<u64>,
+    worked: mpsc::Receiver<(BlindedKey, u64)>,
+    worker: mpsc::Sender<(BlindedKey, u64)>,
+    halted: bool,
+}
+
+impl<T> std::fmt::Debug for Driver<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Driver")
+    }
+}
+
+impl<T: TimeSource> Driver<T> {
+    /// A driver around a restored core, and the handle to it.
+    pub fn new(core: Node, time: T, store: Store, net: Net, net_events: mpsc::Receiver<NetEvent>) -> (Self, Core) {
+        let (sender, messages) = mpsc::channel(CALLS);
+        let (newest_event, newest) = watch::channel(core.snapshot().newest_event);
+        let (worker, worked) = mpsc::channel(CALLS);
+        let handle = Core {
+            messages: sender,
+            newest_event: newest,
+        };
+        let driver = Self {
+            core,
+            time,
+            store,
+            net,
+            net_events,
+            messages,
+            replies: BTreeMap::new(),
+            last_request: 0,
+            newest_event,
+            worked,
+            worker,
+            halted: false,
+        };
+        (driver, handle)
+    }
+
+    /// Runs until the core says that everything has been said.
+    ///
+    /// # Errors
+    ///
+    /// If writes cannot be made durable, or the network ends: the node cannot go on then.
+    pub async fn run(mut self) -> Result<()> {
+        let mut step = self.core.handle(self.time.now(), Input::Start);
+        loop {
+            // Everything that is ready shares one commit.
+            let mut taken = 0;
+            while taken < BATCH {
+                let Some(input) = self.ready() else { break };
+                step.merge(self.core.handle(self.time.now(), input));
+                taken += 1;
+            }
+            self.finish(step).await?;
+            if self.halted {
+                self.net.stop().await;
+                return Ok(());
+            }
+            let input = self.wait().await?;
+            step = match input {
+                Some(input) => self.core.handle(self.time.now(), input),
+                None => Step::default(),
+            };
+        }
+    }
+
+    /// An input that is there already.
+    fn ready(&mut self) -> Option<Input> {
+        if let Ok(event) = self.net_events.try_recv() {
+            return Some(net_input(event));
+        }
+        if let Ok(message) = self.messages.try_recv() {
+            return self.on_message(message);
+        }
+        let (pk, nonce) = self.worked.try_recv().ok()?;
+        Some(Input::Worked { pk, nonce })
+    }
+
+    /// The next input; none if something was dealt with that is none.
+    async fn wait(&mut self) -> Result<Option<Input>> {
+        let deadline = self.core.next_deadline();
+        let time = &self.time;
+        let asleep = async {
+            match deadline {
+                Some(at) => time.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            event = self.net_events.recv() => Ok(Some(net_input(event.context("the network has ended")?))),
+            Some(message) = self.messages.recv() => Ok(self.on_message(message)),
+            Some((pk, nonce)) = self.worked.recv() => Ok(Some(Input::Worked { pk, nonce })),
+            () = asleep => Ok(Some(Input::Deadline)),
+        }
+    }
+
+    fn on_message(&mut self, message: Message) -> Option<Input> {
+        match message {
+            Message::Command { key, command, reply } => {
+                self.last_request += 1;
+                let request = RequestId(self.last_request);
+                self.replies.insert(request, reply);
+                Some(Input::Command {
+                    request,
+                    idempotency_key: key,
+                    command,
+                })
+            }
+            Message::Snapshot(reply) => {
+                // Whoever asked may be gone.
+                let _ = reply.send(Box::new(self.core.snapshot().clone()));
+                None
+            }
+        }
+    }
+
+    /// Commit, then speak.
+    async fn finish(&mut self, step: Step) -> Result<()> {
+        if step.is_empty() {
+            return Ok(());
+        }
+        let (writes, sealed) = step.into_parts();
+        let committed = self.store.commit(writes).await;
+        let effects = sealed
+            .open_after(committed)
+            .context("the node stops: what it was about to say could not be kept")?;
+        for effect in effects {
+            self.perform(effect).await?;
+        }
+        Ok(())
+    }
+
+    async fn perform(&mut self, effect: Effect) -> Result<()> {
+        match effect {
+            Effect::Reply { request, result } => {
+                if let Some(reply) = self.replies.remove(&request) {
+                    // A client that went away needs no answer.
+                    let _ = reply.send(result);
+                }
+            }
+            Effect::Events { newest } => {
+                self.newest_event.send_replace(newest);
+            }
+            Effect::Work { pk, bits } => self.work(pk, bits),
+            Effect::Halt => self.halted = true,
+            other => {
+                if let Some(command) = net_command(other) {
+                    self.net.command(command).await.context("the network has ended")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds a proof of work beside the loop.
+    fn work(&self, pk: BlindedKey, bits: u8) {
+        let worker = self.worker.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut start = 0;
+            while !worker.is_closed() {
+                if let Some(nonce) = find_work(&pk, bits, start, WORK_SLICE) {
+                    // A driver that has ended needs no nonce.
+                    let _ = worker.blocking_send((pk, nonce));
+                    return;
+                }
+                start += WORK_SLICE;
+            }
+        });
+    }
+}

@@ -1,0 +1,114 @@
+//! Failures that a person or a script can act on: what kind, what happened, what to do.
+//!
+//! Anything that goes wrong inside a command ends here before it is shown; other errors are shown with their chain of causes.
+
+use porchlight_rpc::client::ClientError;
+use porchlight_rpc::{Kind, RpcError};
+
+/// What scripts tell failures apart by. The numbers are the process's exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Something else.
+    Failed = 1,
+    /// The command line or a parameter cannot be used.
+    Usage = 2,
+    /// No node runs for this home.
+    NotRunning = 3,
+    /// It is not granted.
+    Denied = 4,
+    /// There is no such thing, or no longer.
+    NotFound = 5,
+    /// Nobody could be reached, or nobody answered in time.
+    Unreachable = 6,
+    /// It collides with something that is there.
+    Conflict = 8,
+}
+
+/// A failure with its kind and what to do about it.
+#[derive(Debug)]
+pub struct Failure {
+    /// For scripts.
+    pub exit: Exit,
+    /// For programs: the kind as in the API.
+    pub kind: String,
+    /// What happened.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Failure {
+    /// A failure of this kind.
+    #[must_use]
+    pub fn new(exit: Exit, kind: &str, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            kind: kind.to_owned(),
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// With what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What any error is to the one who reads it.
+    #[must_use]
+    pub fn of(error: &anyhow::Error) -> Self {
+        if let Some(failure) = error.downcast_ref::<Self>() {
+            return Self {
+                exit: failure.exit,
+                kind: failure.kind.clone(),
+                message: failure.message.clone(),
+                hint: failure.hint.clone(),
+            };
+        }
+        if let Some(refused) = error.downcast_ref::<RpcError>() {
+            return Self::refused(refused);
+        }
+        match error.downcast_ref::<ClientError>() {
+            Some(ClientError::Refused(refused)) => Self::refused(refused),
+            Some(ClientError::NotRunning(_)) => Self::new(Exit::NotRunning, "not_running", error.to_string()),
+            Some(ClientError::Closed | ClientError::Broken(_)) => {
+                Self::new(Exit::NotRunning, "not_running", error.to_string())
+                    .hint("the node has stopped; what it printed says why")
+            }
+            Some(ClientError::Unreadable(_)) | None => Self::new(Exit::Failed, "failed", format!("{error:#}")),
+        }
+    }
+
+    fn refused(error: &RpcError) -> Self {
+        Self {
+            exit: exit(error.data.kind),
+            kind: error.data.kind.text(),
+            message: error.message.clone(),
+            hint: error.data.hint.clone(),
+        }
+    }
+}
+
+const fn exit(kind: Kind) -> Exit {
+    match kind {
+        Kind::NotFound | Kind::Expired | Kind::UsedUp => Exit::NotFound,
+        Kind::Denied => Exit::Denied,
+        Kind::Unreachable => Exit::Unreachable,
+        Kind::Conflict => Exit::Conflict,
+        Kind::InvalidParams | Kind::InvalidInvite | Kind::MethodNotFound | Kind::TooLarge => Exit::Usage,
+        Kind::ParseError | Kind::InvalidRequest | Kind::Internal | Kind::RateLimited | Kind::ShuttingDown => {
+            Exit::Failed
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `porchlight run`: puts a node together from its home, and keeps it up until it is told to stop.
+
+use crate::clock::{RealTime, TimeSource};
+use crate::config::Config;
+use crate::driver::{Core, Driver};
+use crate::handler::{About, Api};
+use crate::home;
+use anyhow::{Context, Result};
+use porchlight_net::{Net, NetConfig, Role, Timing};
+use porchlight_proto::{Command, Node};
+use porchlight_rpc::Server;
+use std::io::Write;
+use std::path::Path;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Runs the node of a home until it is told to stop.
+///
+/// # Errors
+///
+/// Says what is in the way, and what to do.
+pub async fn run(home: &Path, config: Config) -> Result<()> {
+    start_logging(&config)?;
+    let home_open = home::open(home, config.store.durability)?;
+    let opened = home_open.opened;
+    let server = Server::bind(&home::socket(home))?;
+    let time = RealTime::start();
+    let now = time.now();
+    let (net, net_events) = Net::start(net_config(&config, &opened.transport)).await?;
+    let node = porchlight_net::node_id(&opened.transport).context("the transport key cannot be used")?;
+
+    let identity = &opened.snapshot.identity;
+    let about = About {
+        home: home.to_owned(),
+        network: config.network.name().to_owned(),
+        role: config.role,
+        name: config.name.clone(),
+        principal: identity.principal,
+        device: identity.device.id().to_string(),
+        node,
+        seeds: config.seed_peers.len(),
+        started: now.unix,
+    };
+    let core_config = porchlight_proto::Config {
+        network: config.network.clone(),
+        node,
+        name: config.name.clone(),
+        lease: crate::clock::millis(config.presence.lease),
+        dht_interval: crate::clock::millis(config.presence.dht_interval),
+        card_addresses: config.card.addresses,
+        follow: config.presence.follow,
+        seed_peers: config.seed_peers.clone(),
+    };
+    let events = opened.store.events();
+    let core = Node::restore(opened.snapshot, core_config, home::os_seed()?, now);
+    let (driver, handle) = Driver::new(core, time, opened.store, net.clone(), net_events);
+    let api = Api::new(about.clone(), handle.clone(), net.clone(), events);
+    greet(&about, &net, home).await?;
+
+    let serving = tokio::spawn(server.serve(api));
+    tokio::spawn(stop_on_signal(handle));
+    let ended = driver.run().await;
+    serving.abort();
+    // Dropping the socket removes it; waiting makes sure that it is gone before the process is.
+    let _ = serving.await;
+    ended
+}
+
+fn net_config(config: &Config, transport: &[u8; 32]) -> NetConfig {
+    let mut net = NetConfig::new(*transport, config.network.clone(), config.role);
+    net.listen.clone_from(&config.listen);
+    net.external.clone_from(&config.external);
+    net.seed_peers.clone_from(&config.seed_peers);
+    net.timing = Timing {
+        ping: config.net.ping,
+        live_after_ping: config.net.live_after_ping,
+        heartbeat: config.net.heartbeat,
+        ..Timing::usual()
+    };
+    net
+}
+
+fn start_logging(config: &Config) -> Result<()> {
+    let filter = EnvFilter::try_new(&config.log.filter)
+        .with_context(|| format!("log.filter: '{}' is no filter", config.log.filter))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // A second start in one process, as in tests, keeps the first one's.
+    let _ = if config.log.format == "json" {
+        log.json().try_init()
+    } else {
+        log.try_init()
+    };
+    Ok(())
+}
+
+/// A few lines for whoever started it.
+async fn greet(about: &About, net: &Net, home: &Path) -> Result<()> {
+    let status = net.status().await?;
+    let mut out = std::io::stdout().lock();
+    let role = match about.role {
+        Role::Ordinary => "node",
+        Role::Relay => "relay",
+    };
+    writeln!(out, "porchlight {role} in network '{}'", about.network)?;
+    writeln!(out, "  principal  {}", about.principal)?;
+    for address in &status.listening {
+        writeln!(out, "  address    {address}")?;
+    }
+    writeln!(out, "  socket     {}", home::socket(home).display())?;
+    if about.seeds == 0 && about.role == Role::Ordinary {
+        writeln!(
+            out,
+            "  no seed peer is configured: this network only (add seed_peers to config.toml, or --seed-peer)"
+        )?;
+    }
+    writeln!(
+        out,
+        "ready; stop with ctrl-c or: porchlight --home {} stop",
+        home.display()
+    )?;
+    out.flush()?;
+    Ok(())
+}
+
+/// The first signal says goodbye, the second one ends at once.
+async fn stop_on_signal(core: Core) {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tokio::spawn(async move {
+        // If it is stopping already, so much the better.
+        let _ = core.command(Command::Stop, None).await;
+    });
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::warn!("stopped at once, without a goodbye");
+    std::process::exit(1);
+}
