@@ -170,7 +170,7 @@ impl Default for Store {
 impl Default for Log {
     fn default() -> Self {
         Self {
-            filter: "warn,porchlight=info".to_owned(),
+            filter: "warn,libp2p_kad=error,porchlight=info".to_owned(),
             format: "text".to_owned(),
         }
     }
@@ -347,7 +347,7 @@ listen = ["/ip4/0.0.0.0/tcp/0"]
 
 [log]
 # To standard error. A filter such as "info", "debug" or "warn,porchlight_net=trace"; "text" or "json".
-#filter = "warn,porchlight=info"
+#filter = "warn,libp2p_kad=error,porchlight=info"
 #format = "text"
 "#,
         network = network.name()

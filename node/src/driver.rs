@@ -219,6 +219,10 @@ impl<T: TimeSource> Driver<T> {
         Ok(())
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is not for the driver is for the network"
+    )]
     async fn perform(&mut self, effect: Effect) -> Result<()> {
         match effect {
             Effect::Reply { request, result } => {

@@ -68,33 +68,30 @@ impl Failure {
     /// What any error is to the one who reads it.
     #[must_use]
     pub fn of(error: &anyhow::Error) -> Self {
-        if let Some(failure) = error.downcast_ref::<Self>() {
+        let message = format!("{error:#}");
+        let known = error.chain().find_map(|cause| cause.downcast_ref::<Self>());
+        if let Some(failure) = known {
             return Self {
                 exit: failure.exit,
                 kind: failure.kind.clone(),
-                message: failure.message.clone(),
+                message,
                 hint: failure.hint.clone(),
             };
         }
-        if let Some(refused) = error.downcast_ref::<RpcError>() {
-            return Self::refused(refused);
-        }
-        match error.downcast_ref::<ClientError>() {
-            Some(ClientError::Refused(refused)) => Self::refused(refused),
-            Some(ClientError::NotRunning(_)) => Self::new(Exit::NotRunning, "not_running", error.to_string()),
-            Some(ClientError::Closed | ClientError::Broken(_)) => {
-                Self::new(Exit::NotRunning, "not_running", error.to_string())
-                    .hint("the node has stopped; what it printed says why")
-            }
-            Some(ClientError::Unreadable(_)) | None => Self::new(Exit::Failed, "failed", format!("{error:#}")),
+        match error.chain().find_map(|cause| cause.downcast_ref::<ClientError>()) {
+            Some(ClientError::Refused(refused)) => Self::refused(refused, message),
+            Some(ClientError::NotRunning(_)) => Self::new(Exit::NotRunning, "not_running", message),
+            Some(ClientError::Closed | ClientError::Broken(_)) => Self::new(Exit::NotRunning, "not_running", message)
+                .hint("the node has stopped; what it printed says why"),
+            Some(ClientError::Unreadable(_)) | None => Self::new(Exit::Failed, "failed", message),
         }
     }
 
-    fn refused(error: &RpcError) -> Self {
+    fn refused(error: &RpcError, message: String) -> Self {
         Self {
             exit: exit(error.data.kind),
             kind: error.data.kind.text(),
-            message: error.message.clone(),
+            message,
             hint: error.data.hint.clone(),
         }
     }

@@ -66,6 +66,10 @@ pub struct Api {
     events: EventReader,
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "to each command there is one reply that fits; any other is a fault"
+)]
 impl Api {
     /// An API over a running node.
     #[must_use]

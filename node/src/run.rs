@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use porchlight_net::{Net, NetConfig, Role, Timing};
 use porchlight_proto::{Command, Node};
 use porchlight_rpc::Server;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -83,8 +83,10 @@ fn net_config(config: &Config, transport: &[u8; 32]) -> NetConfig {
 fn start_logging(config: &Config) -> Result<()> {
     let filter = EnvFilter::try_new(&config.log.filter)
         .with_context(|| format!("log.filter: '{}' is no filter", config.log.filter))?;
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(colour)
         .with_writer(std::io::stderr);
     // A second start in one process, as in tests, keeps the first one's.
     let _ = if config.log.format == "json" {

@@ -2,9 +2,10 @@
 //! section 5. Each half is idempotent, because either side may crash or repeat itself at any point.
 
 use crate::access::{Action, Decision, Denial, Resource, Subject, decide};
+use crate::clock::Instant;
 use crate::event::Event;
 use crate::input::{CommandError, ContactInfo, Reply, RequestId};
-use crate::limits::{CONTACTS, GRANT_LIFE, LOOKUPS, NAME_CHARACTERS};
+use crate::limits::{CONTACTS, GRANT_LIFE, INVITE_RETRY, INVITE_TRIES, LOOKUPS, NAME_CHARACTERS};
 use crate::node::{Adding, Node, Purpose};
 use crate::presence::watcher::{is_live, not_found};
 use crate::publication::{Name, SLOT};
@@ -71,19 +72,53 @@ impl Node {
         if self.disk.contacts.len() >= CONTACTS {
             return Err(full("contact", CONTACTS));
         }
-        if self.lookups.len() >= LOOKUPS {
+        if self.lookups.len() + self.adds.len() >= LOOKUPS {
             return Err(full("lookup", LOOKUPS));
         }
-        let addresses = self.card_addresses(&invite.record);
-        let reach = invite.reach.clone();
-        let adding = Box::new(Adding {
+        self.look_up_invite(Adding {
             request,
             key,
             invite,
             name,
+            tries: 1,
         });
-        self.start_lookup(addresses, reach, Purpose::InviteRecord { adding });
         Ok(None)
+    }
+
+    fn look_up_invite(&mut self, adding: Adding) {
+        let addresses = self.card_addresses(&adding.invite.record);
+        let reach = adding.invite.reach.clone();
+        let adding = Box::new(adding);
+        self.start_lookup(addresses, reach, Purpose::InviteRecord { adding });
+    }
+
+    /// What is needed was not found. An invite may be used in the moment it is made, before its record has spread, so
+    /// the network is asked a few times before the answer is no.
+    fn try_again(&mut self, mut adding: Adding, error: CommandError) {
+        if adding.tries >= INVITE_TRIES {
+            self.reply(adding.request, Err(error));
+            return;
+        }
+        let at = self.clock.instant.plus(INVITE_RETRY << (adding.tries - 1));
+        adding.tries += 1;
+        self.adds.push((at, adding));
+    }
+
+    /// Looks up again the invites whose wait is over.
+    pub(crate) fn add_due(&mut self) {
+        let now = self.clock.instant;
+        for (at, adding) in std::mem::take(&mut self.adds) {
+            if at <= now {
+                self.look_up_invite(adding);
+            } else {
+                self.adds.push((at, adding));
+            }
+        }
+    }
+
+    /// When [`add_due`](Self::add_due) has something to do next.
+    pub(crate) fn next_add(&self) -> Option<Instant> {
+        self.adds.iter().map(|(at, _)| *at).min()
     }
 
     /// The lookup of an invite record has ended.
@@ -113,7 +148,11 @@ impl Node {
                         .to_owned(),
             },
         };
-        self.reply(adding.request, Err(error));
+        if matches!(error, CommandError::InviteUsedUp) {
+            self.reply(adding.request, Err(error));
+        } else {
+            self.try_again(adding, error);
+        }
     }
 
     /// The lookup of the inviter's card has ended: they become a contact, and our introduction is on its way.
@@ -121,8 +160,7 @@ impl Node {
         let principal = adding.invite.principal;
         let Some((card, sequence)) = self.newest_card(&principal, &record.card, found) else {
             let what = "the invite was found, but not the card that says how to reach its maker; try again in a minute";
-            self.reply(adding.request, Err(CommandError::Nothing { what: what.to_owned() }));
-            return;
+            return self.try_again(adding, CommandError::Nothing { what: what.to_owned() });
         };
         // Another call may have added the same principal or taken the name meanwhile.
         let name = match &adding.name {

@@ -256,6 +256,10 @@ impl Node {
         if matches!(row.body, LetterBody::Introduce { .. }) {
             self.set_problem(&row.to, None);
         }
+        if let LetterBody::Introduce { grant: Some(_), .. } | LetterBody::Grant { .. } = row.body {
+            // Only now can they read the view: what was gossiped before passed them by.
+            self.touch_granted(&row.to);
+        }
         if let Some(contact) = self.disk.contacts.get(&row.to) {
             let event = Event::LetterDelivered {
                 contact: contact.name.clone(),

@@ -45,6 +45,12 @@ pub const ANSWER_LIFE: u64 = DAY;
 /// Lookups under way at once. Commands beyond it are refused, background ones wait.
 pub const LOOKUPS: usize = 128;
 
+/// How often an invite is looked up before it is taken for unknown.
+pub const INVITE_TRIES: u32 = 5;
+
+/// Milliseconds before an invite is looked up a second time; doubled each time. Five tries take about five seconds.
+pub const INVITE_RETRY: u64 = 300;
+
 /// Beacons taken from one lookup. Two addresses, and a few versions of each.
 pub const FOUND_PER_LOOKUP: usize = 64;
 
@@ -100,6 +106,10 @@ pub const RETRY_FIRST: u64 = 2_000;
 
 /// Longest wait before a letter is offered again.
 pub const RETRY_LAST: u64 = 300_000;
+
+/// The least time between two puts of a card or invite record. Short, because a node learns its addresses and relays one
+/// by one as it starts, and nobody new can reach it before they stand in its card.
+pub const CARD_PACE: u64 = 2_000;
 
 /// The least time between two lookups of one contact's card.
 pub const CARD_SPACING: u64 = 30_000;

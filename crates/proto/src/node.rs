@@ -19,6 +19,7 @@ use porchlight_wire::card::Card;
 use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId, RandomId};
 use porchlight_wire::invite::Invite;
 use porchlight_wire::network::{Network, TopicIndex};
+use porchlight_wire::time::UnixMillis;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +53,8 @@ pub struct Node {
     pub(crate) rng: ChaCha20Rng,
     /// The reading that came with the input at hand.
     pub(crate) clock: Clock,
+    /// When this process began.
+    pub(crate) started: UnixMillis,
     /// What the input at hand has led to so far.
     pub(crate) step: Step,
     pub(crate) phase: Phase,
@@ -66,6 +69,8 @@ pub struct Node {
 
     pub(crate) watched: BTreeMap<PrincipalId, Watched>,
     pub(crate) lookups: BTreeMap<LookupId, Lookup>,
+    /// Invites to be looked up again, and when. Counts against the bound of lookups.
+    pub(crate) adds: Vec<(Instant, Adding)>,
     /// Whose record is expected at which address.
     pub(crate) index: BTreeMap<BlindedKey, (PrincipalId, Epoch)>,
     pub(crate) interest_changed: bool,
@@ -131,6 +136,8 @@ pub(crate) struct Adding {
     pub(crate) key: Option<String>,
     pub(crate) invite: Invite,
     pub(crate) name: Option<String>,
+    /// Lookups of the invite's record so far.
+    pub(crate) tries: u32,
 }
 
 /// A lookup under way.
@@ -160,6 +167,7 @@ impl Node {
             disk: snapshot,
             rng: ChaCha20Rng::from_seed(seed),
             clock,
+            started: clock.unix,
             step: Step::default(),
             phase: Phase::Waiting,
             sequence,
@@ -170,6 +178,7 @@ impl Node {
             work_asked: BTreeSet::new(),
             watched: BTreeMap::new(),
             lookups: BTreeMap::new(),
+            adds: Vec::new(),
             index: BTreeMap::new(),
             interest_changed: true,
             interest_until: None,
@@ -205,6 +214,7 @@ impl Node {
                 self.next_publication(),
                 self.next_watch(),
                 self.next_letter(),
+                self.next_add(),
                 self.next_invite_end(),
                 self.interest_until,
             ]
@@ -273,6 +283,7 @@ impl Node {
                     self.sync_interest();
                     self.interest_changed = false;
                 }
+                self.add_due();
                 self.watch_due();
                 self.live_changed = false;
                 self.offer_letters();
@@ -454,6 +465,9 @@ impl Node {
         let puts = self.say_goodbye();
         // What follows a clean end need not go on from an hour ahead.
         self.write(Write::PutCeiling(self.sequence));
+        for (_, adding) in std::mem::take(&mut self.adds) {
+            self.reply(adding.request, Err(CommandError::Stopping));
+        }
         for purpose in std::mem::take(&mut self.lookups)
             .into_values()
             .map(|lookup| lookup.purpose)

@@ -4,7 +4,7 @@
 use crate::access::{Action, Decision, Resource, Subject, decide};
 use crate::clock::Instant;
 use crate::input::PutId;
-use crate::limits::{EPOCH_OVERLAP, GOSSIP_BURST, GOSSIP_REFILL, LONG_REFRESH, RETRY_LAST, SEQUENCE_AHEAD};
+use crate::limits::{CARD_PACE, EPOCH_OVERLAP, GOSSIP_BURST, GOSSIP_REFILL, LONG_REFRESH, RETRY_LAST, SEQUENCE_AHEAD};
 use crate::node::{Node, Phase};
 use crate::presence::presentity::{document, farewell, project};
 use crate::rows::OwnPresenceRow;
@@ -12,7 +12,7 @@ use crate::step::{Effect, Write};
 use porchlight_wire::beacon::{BeaconDraft, VerifiedBeacon, topic};
 use porchlight_wire::blind::{BlindedKey, Epoch, GenerationKey, Kind, ReadKey};
 use porchlight_wire::card::{Bundle, InviteRecord, SignedCard};
-use porchlight_wire::ids::{NodeAddress, RandomId};
+use porchlight_wire::ids::{NodeAddress, PrincipalId, RandomId};
 use porchlight_wire::limits::ADDRESSES;
 use porchlight_wire::network::TopicIndex;
 use porchlight_wire::presence::{Basic, PresenceDocument, PresenceState};
@@ -231,6 +231,16 @@ impl Node {
         }
     }
 
+    /// Marks the view that `principal` was granted as changed.
+    pub(crate) fn touch_granted(&mut self, principal: &PrincipalId) {
+        let contact = self.disk.contacts.get(principal);
+        if let Some(granted) = contact.and_then(|contact| contact.granted.as_ref())
+            && let Some(publication) = self.publications.get_mut(&Name::View(granted.view.clone()))
+        {
+            publication.touch();
+        }
+    }
+
     /// Marks the card as changed: addresses or relays are others now.
     pub(crate) fn touch_card(&mut self) {
         if let Some(card) = self.publications.get_mut(&Name::Card) {
@@ -313,7 +323,10 @@ impl Node {
         }
         if publication.put_wanted && publication.put_not_before <= now && !publication.beacons.is_empty() {
             publication.put_wanted = false;
-            publication.put_not_before = now.plus(self.config.dht_interval);
+            publication.put_not_before = now.plus(match publication.kind {
+                Kind::Presence => self.config.dht_interval,
+                Kind::Card => self.config.dht_interval.min(CARD_PACE),
+            });
             for beacon in publication.beacons.clone() {
                 let put = PutId(self.next_id());
                 self.puts.insert(put, name.clone());
@@ -403,12 +416,12 @@ impl Node {
         document(self.disk.identity.principal, &self.own_presence())
     }
 
-    /// Our presence as last set; open if it never was.
+    /// Our presence as last set; open since the start if it never was.
     pub(crate) fn own_presence(&self) -> OwnPresenceRow {
         self.disk.own.clone().unwrap_or(OwnPresenceRow {
             status: crate::rows::Status::Open,
             note: None,
-            since: self.clock.unix,
+            since: self.started,
         })
     }
 
@@ -564,12 +577,15 @@ impl Node {
         let Some(name) = self.puts.remove(&put) else {
             return;
         };
-        if let Some(publication) = self.publications.get_mut(&name)
-            && stored == 0
-            && asked > 0
-        {
-            // Somebody was asked and nobody kept it: try again soon, then less and less often. With nobody to ask,
-            // the next relay that connects is the sign to go on.
+        let Some(publication) = self.publications.get_mut(&name) else {
+            return;
+        };
+        if asked == 0 {
+            // With nobody to ask, the next relay that connects is the sign to go on; what reached nobody does not count
+            // for the pace.
+            publication.put_not_before = self.clock.instant;
+        } else if stored == 0 {
+            // Somebody was asked and nobody kept it: try again soon, then less and less often.
             let wait = self
                 .config
                 .dht_interval

@@ -7,6 +7,10 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 
 /// Compares what was made with what was committed as `name`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "vectors are files, and only tests are built from this module"
+)]
 pub(crate) fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, made: &T) {
     let path: PathBuf = [
         env!("CARGO_MANIFEST_DIR"),

@@ -1,6 +1,6 @@
 //! The commands that ask once and print once.
 
-use super::output::{Output, age, clean, since, until};
+use super::output::{Output, age, clean, since};
 use crate::clock::millis;
 use crate::config::{Config, Overrides};
 use crate::failure::{Exit, Failure};
@@ -11,7 +11,6 @@ use porchlight_rpc::methods::{
 };
 use porchlight_rpc::{client::ClientError, types};
 use porchlight_wire::network::{DEFAULT_NETWORK, Network};
-use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -238,14 +237,7 @@ pub(super) async fn invite(out: &Output, uses: u32, expires: Duration) -> Result
         return out.object(&made);
     }
     let code = QrCode::with_error_correction_level(made.qr.as_bytes(), EcLevel::L).context("the QR code")?;
-    // Dark on light, so that light terminals and dark ones both show what a camera expects.
-    let drawn = code
-        .render::<Dense1x2>()
-        .dark_color(Dense1x2::Light)
-        .light_color(Dense1x2::Dark)
-        .quiet_zone(true)
-        .build();
-    out.line(&drawn)?;
+    out.line(&out.qr(&code))?;
     out.line(&made.uri)?;
     out.line("")?;
     let people = if made.uses == 1 {
@@ -253,9 +245,9 @@ pub(super) async fn invite(out: &Output, uses: u32, expires: Duration) -> Result
     } else {
         format!("{} people", made.uses)
     };
-    let left = until(&made.expires_at).map_or_else(|| "no time".to_owned(), age);
+    let long = age(millis(expires));
     out.line(&format!(
-        "good for {people}, for {left}. Whoever has it can become your contact, so send it only to them;"
+        "good for {people}, for {long}. Whoever has it can become your contact, so send it only to them;"
     ))?;
     out.line("they type: porchlight add '<the line above>'")?;
     if let Some(warning) = &made.warning {

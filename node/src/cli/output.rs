@@ -3,6 +3,8 @@
 use anyhow::Result;
 use porchlight_rpc::Client;
 use porchlight_wire::name::is_direction_mark;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -68,7 +70,8 @@ impl Output {
 
     /// Prints a table. The last column is cut where the terminal ends.
     pub(super) fn table(&self, head: &[&str], rows: &[Vec<String>]) -> Result<()> {
-        for line in table(head, rows, self.width()) {
+        let (head, rows) = without_empty(head, rows);
+        for line in table(&head, &rows, self.width()) {
             self.line(&line)?;
         }
         Ok(())
@@ -90,6 +93,30 @@ impl Output {
         }
     }
 
+    /// A QR code, two modules to a character. On a terminal it brings its own colours, because cameras want dark on
+    /// light whatever the terminal's theme; elsewhere it is drawn for a dark background.
+    pub(super) fn qr(&self, code: &QrCode) -> String {
+        let (dark, light) = if self.colour {
+            (Dense1x2::Dark, Dense1x2::Light)
+        } else {
+            (Dense1x2::Light, Dense1x2::Dark)
+        };
+        let drawn = code
+            .render::<Dense1x2>()
+            .dark_color(dark)
+            .light_color(light)
+            .quiet_zone(true)
+            .build();
+        if !self.colour {
+            return drawn;
+        }
+        let lines: Vec<String> = drawn
+            .lines()
+            .map(|line| format!("\u{1b}[30;107m{line}\u{1b}[0m"))
+            .collect();
+        lines.join("\n")
+    }
+
     /// Clears the screen before a table is drawn again.
     pub(super) fn clear(&self) -> Result<()> {
         if self.terminal {
@@ -108,6 +135,21 @@ impl Output {
             .and_then(|columns| columns.parse().ok())
             .unwrap_or(USUAL_WIDTH)
     }
+}
+
+/// Leaves out columns in which no row has anything.
+fn without_empty<'a>(head: &[&'a str], rows: &[Vec<String>]) -> (Vec<&'a str>, Vec<Vec<String>>) {
+    let filled = |column: &usize| {
+        rows.iter()
+            .any(|row| row.get(*column).is_some_and(|cell| !cell.is_empty()))
+    };
+    let columns: Vec<usize> = (0..head.len()).filter(filled).collect();
+    let head = columns.iter().filter_map(|column| head.get(*column).copied()).collect();
+    let rows = rows
+        .iter()
+        .map(|row| columns.iter().filter_map(|column| row.get(*column).cloned()).collect())
+        .collect();
+    (head, rows)
 }
 
 /// The lines of a table with aligned columns.

@@ -117,14 +117,20 @@ fn row(out: &Output, told: &Told) -> Vec<String> {
         _ => "-".to_owned(),
     };
     let mut said: Vec<String> = told.notes.iter().map(|note| clean(&note.text)).collect();
+    let lapsed = told.detail.as_deref() == Some("lapsed");
     let activities: Vec<&str> = told
         .activities
         .iter()
         .map(String::as_str)
-        .filter(|activity| *activity != told.status)
+        .filter(|activity| lapsed || *activity != told.status)
         .collect();
     if !activities.is_empty() {
         said.push(format!("[{}]", clean(&activities.join(", "))));
+    }
+    let mut said = said.join(" / ");
+    if lapsed && !said.is_empty() {
+        // What the last record says is how they were, not how they are.
+        said = format!("before: {said}");
     }
     vec![
         clean(&told.contact),
@@ -132,7 +138,7 @@ fn row(out: &Output, told: &Told) -> Vec<String> {
         told.age_ms.map_or_else(|| "-".to_owned(), age),
         told.source.clone().unwrap_or_else(|| "-".to_owned()),
         holds,
-        said.join(" / "),
+        said,
     ]
 }
 

@@ -5,9 +5,9 @@ use crate::access::{Action, Resource, Subject, decide};
 use crate::clock::Instant;
 use crate::event::{Event, Source, Told};
 use crate::input::{BeaconSource, CommandError, ContactPresence, LookupId, Reply, RequestId};
-use crate::limits::{DAY, LOOKUP_LIVE, LOOKUP_SPACING, LOOKUPS, PROVISIONAL_POLL};
+use crate::limits::{DAY, LOOKUP_LIVE, LOOKUP_SPACING, LOOKUPS, PROVISIONAL_POLL, RETRY_LAST};
 use crate::node::{Node, Purpose};
-use crate::presence::belief::{Received, Record, belief};
+use crate::presence::belief::{Received, Record, belief, lease_end};
 use crate::publication::SLOT;
 use crate::rows::{ContactRow, ObservedRow, SubscriptionState};
 use crate::step::Write;
@@ -38,6 +38,8 @@ pub(crate) struct Watched {
     not_before: Instant,
     repair_at: Option<Instant>,
     poll_at: Option<Instant>,
+    /// Lookups in a row that were answered, while no record of the view we hold is known yet.
+    misses: u32,
 }
 
 impl Node {
@@ -69,6 +71,7 @@ impl Node {
                     not_before: Instant(0),
                     repair_at: None,
                     poll_at: Some(self.clock.instant),
+                    misses: 0,
                 },
             );
         }
@@ -82,6 +85,7 @@ impl Node {
             watched.looking = false;
             watched.not_before = Instant(0);
             watched.lookup_live_until = None;
+            watched.misses = 0;
         }
     }
 
@@ -134,7 +138,16 @@ impl Node {
         {
             return false;
         }
-        let lease = state.lease;
+        let received = match source {
+            Source::Direct | Source::Gossip | Source::Relay => Received::Live(self.clock.instant),
+            Source::Dht | Source::Cache => Received::Late,
+        };
+        let repair_at = self.repair_time(&Record {
+            state: &state,
+            sequence: beacon.sequence(),
+            source,
+            received,
+        });
         self.write(Write::PutObserved(ObservedRow {
             principal: *principal,
             generation,
@@ -143,20 +156,24 @@ impl Node {
             source,
             received: self.clock.unix,
         }));
-        let now = self.clock.instant;
         if let Some(watched) = self.watched.get_mut(principal) {
-            watched.received = match source {
-                Source::Direct | Source::Gossip | Source::Relay => Received::Live(now),
-                Source::Dht | Source::Cache => Received::Late,
-            };
+            watched.received = received;
             watched.from_disk = false;
-            // Shortly before the lease is over we ask whether a newer record was missed.
-            watched.repair_at = Some(now.plus(lease / 6 * 5));
+            watched.repair_at = repair_at;
         }
         if self.subscription_of(principal) == Some(SubscriptionState::Stale) {
             self.set_subscription(principal, Some(SubscriptionState::Active));
         }
         true
+    }
+
+    /// Shortly before the lease of a record is over we ask whether a newer one was missed. None if it is over already: the
+    /// presentity's next record comes by itself.
+    fn repair_time(&self, record: &Record<'_>) -> Option<Instant> {
+        let over = lease_end(record, self.clock);
+        let left = over.since(self.clock.unix);
+        let early = left.saturating_sub(record.state.lease / 6).max(LOOKUP_SPACING);
+        (left > 0).then(|| self.clock.instant.plus(early))
     }
 
     /// Opens a record with the view we hold of `principal`, and checks that it is about them.
@@ -367,10 +384,35 @@ impl Node {
         for (beacon, epoch) in found {
             self.take_in(principal, *epoch, beacon, Source::Dht);
         }
+        if answered > 0 && !lookup_only {
+            self.ask_again_if_missing(principal);
+        }
         self.reconsider(principal);
         if let Some(request) = fetcher {
             let result = self.fetched(principal, newest, answered);
             self.reply(request, result);
+        }
+    }
+
+    /// A view that was granted just now is often read before its first record is in the DHT: ask again, less and less
+    /// often.
+    fn ask_again_if_missing(&mut self, principal: &PrincipalId) {
+        let held = self
+            .disk
+            .contacts
+            .get(principal)
+            .and_then(|contact| contact.held.as_ref());
+        let known = self.disk.observed.get(principal);
+        let missing = held.is_some_and(|held| known.is_none_or(|row| row.generation != held.generation));
+        let now = self.clock.instant;
+        if let Some(watched) = self.watched.get_mut(principal) {
+            watched.misses = if missing { watched.misses.saturating_add(1) } else { 0 };
+            if missing {
+                let wait = LOOKUP_SPACING
+                    .saturating_mul(1 << (watched.misses - 1).min(8))
+                    .min(RETRY_LAST);
+                watched.poll_at = Some(now.plus(wait));
+            }
         }
     }
 

@@ -1,0 +1,157 @@
+//! One person of the demo: calls to their node, and the notifications they get.
+
+use super::stage::{PATIENCE, Stage};
+use anyhow::{Context, Result, anyhow};
+use porchlight_rpc::Client;
+use porchlight_rpc::methods::{
+    ContactAdd, ContactList, EventsAck, EventsSubscribe, IdentityShow, InviteCreate, PresenceGet, PresenceList,
+    PresenceSet,
+};
+use porchlight_rpc::types::{self, Told};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// The consumer of events. It is durable, so nothing is missed while the node is away.
+const CONSUMER: &str = "demo";
+
+/// Between two looks at something that does not announce itself.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A person with a running node.
+#[derive(Debug)]
+pub(super) struct Person {
+    name: String,
+    calls: Client,
+    events: Client,
+    /// What must not be found anywhere but with them and their contacts.
+    pub(super) principal: String,
+}
+
+impl Person {
+    pub(super) async fn meet(stage: &Stage, name: &str) -> Result<Self> {
+        let mut calls = stage.client(name).await?;
+        let principal = calls.call::<IdentityShow>(&types::Nothing {}).await?.principal;
+        Ok(Self {
+            name: name.to_owned(),
+            calls,
+            events: subscribed(stage, name).await?,
+            principal,
+        })
+    }
+
+    /// Takes up again after their node was started anew.
+    pub(super) async fn reconnect(&mut self, stage: &Stage) -> Result<()> {
+        self.calls = stage.client(&self.name).await?;
+        self.events = subscribed(stage, &self.name).await?;
+        Ok(())
+    }
+
+    pub(super) async fn invite(&mut self) -> Result<String> {
+        let params = types::InviteCreate {
+            uses: None,
+            expires_in_ms: None,
+            view: None,
+            idempotency_key: None,
+        };
+        Ok(self.calls.call::<InviteCreate>(&params).await?.uri)
+    }
+
+    /// Uses an invite; gives the name of the new contact.
+    pub(super) async fn add(&mut self, invite: &str) -> Result<String> {
+        let params = types::ContactAdd {
+            invite: invite.to_owned(),
+            name: None,
+            idempotency_key: None,
+        };
+        Ok(self.calls.call::<ContactAdd>(&params).await?.contact.name)
+    }
+
+    pub(super) async fn set(&mut self, status: &str, note: Option<&str>) -> Result<()> {
+        let params = types::PresenceSet {
+            status: status.to_owned(),
+            note: note.map(|text| types::Note {
+                lang: None,
+                text: text.to_owned(),
+            }),
+            idempotency_key: None,
+        };
+        self.calls.call::<PresenceSet>(&params).await?;
+        Ok(())
+    }
+
+    pub(super) async fn fetch(&mut self, contact: &str) -> Result<Told> {
+        let params = types::OneContact {
+            contact: contact.to_owned(),
+        };
+        Ok(self.calls.call::<PresenceGet>(&params).await?.presence)
+    }
+
+    /// The next notification that fits. Every one before it is acknowledged too.
+    pub(super) async fn told(&mut self, what: &str, fits: impl Fn(&Told) -> bool) -> Result<Told> {
+        let found = timeout(PATIENCE, async {
+            loop {
+                let mut event = self.events.next_event().await?;
+                let ack = types::EventsAck {
+                    consumer: CONSUMER.to_owned(),
+                    number: event.number,
+                };
+                self.calls.call::<EventsAck>(&ack).await?;
+                if event.kind != "presence.changed" {
+                    continue;
+                }
+                let new = event
+                    .data
+                    .get_mut("new")
+                    .map(serde_json::Value::take)
+                    .unwrap_or_default();
+                let told: Told = serde_json::from_value(new)?;
+                if fits(&told) {
+                    return anyhow::Ok(told);
+                }
+            }
+        })
+        .await;
+        match found {
+            Ok(told) => told,
+            Err(_) => Err(self.untold(what).await),
+        }
+    }
+
+    /// What was seen instead.
+    async fn untold(&mut self, what: &str) -> anyhow::Error {
+        let seen = match self.calls.call::<PresenceList>(&types::Nothing {}).await {
+            Ok(list) => format!("{:?}", list.contacts),
+            Err(error) => error.to_string(),
+        };
+        anyhow!("expected {} to be told that {what}; told was {seen}", self.name)
+    }
+
+    /// Waits until the subscription to a contact is active, and they see us too.
+    pub(super) async fn subscribed(&mut self, contact: &str) -> Result<()> {
+        let expected = format!("expected {} and {contact} to see each other", self.name);
+        timeout(PATIENCE, async {
+            loop {
+                let list = self.calls.call::<ContactList>(&types::Nothing {}).await?.contacts;
+                let both = |known: &types::Contact| {
+                    known.name == contact && known.subscription == "active" && known.watches_me
+                };
+                if list.iter().any(both) {
+                    return Ok(());
+                }
+                sleep(LOOK).await;
+            }
+        })
+        .await
+        .context(expected)?
+    }
+}
+
+async fn subscribed(stage: &Stage, name: &str) -> Result<Client> {
+    let mut events = stage.client(name).await?;
+    let params = types::EventsSubscribe {
+        consumer: CONSUMER.to_owned(),
+        from: Some("oldest".to_owned()),
+    };
+    events.call::<EventsSubscribe>(&params).await?;
+    Ok(events)
+}

@@ -1,0 +1,249 @@
+//! The demo's processes and homes: started, stopped, killed, cleaned up.
+
+use crate::config;
+use anyhow::{Context, Result, bail, ensure};
+use porchlight_rpc::Client;
+use porchlight_rpc::methods::{NetPeers, NodeInfo, NodeStop};
+use porchlight_rpc::types::{self, Peer};
+use porchlight_wire::network::Network;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+/// How long a record holds in the demo.
+pub(super) const LEASE: Duration = Duration::from_secs(6);
+
+/// The relays.
+pub(super) const RELAYS: [&str; 2] = ["relay-1", "relay-2"];
+
+/// The network's name, so that the demo never meets anyone else.
+const NETWORK: &str = "porchlight-demo";
+
+/// How long anything may take before the demo is called off. Generous: machines are slow at times.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks at something that does not announce itself.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What the demo's configurations say other than usual.
+const PACES: [(&str, &str); 5] = [
+    ("#lease = \"90s\"", "lease = \"6s\""),
+    ("#dht_interval = \"30s\"", "dht_interval = \"500ms\""),
+    ("#ping = \"10s\"", "ping = \"500ms\""),
+    ("#live_after_ping = \"30s\"", "live_after_ping = \"3s\""),
+    (
+        "listen = [\"/ip4/0.0.0.0/tcp/0\"]",
+        "listen = [\"/ip4/127.0.0.1/tcp/0\"]",
+    ),
+];
+
+/// All processes and their homes.
+#[derive(Debug)]
+pub(super) struct Stage {
+    folder: PathBuf,
+    /// Removes the folder when dropped; none once it is to stay.
+    temporary: Option<TempDir>,
+    program: PathBuf,
+    nodes: BTreeMap<String, Child>,
+    /// Where the relays listen, once they have been started.
+    relays: BTreeMap<&'static str, String>,
+}
+
+impl Stage {
+    pub(super) fn set() -> Result<Self> {
+        let temporary = tempfile::Builder::new()
+            .prefix("porchlight-demo-")
+            .tempdir()
+            .context("no temporary folder can be made")?;
+        Ok(Self {
+            folder: temporary.path().to_owned(),
+            temporary: Some(temporary),
+            program: std::env::current_exe().context("this program cannot be found")?,
+            nodes: BTreeMap::new(),
+            relays: BTreeMap::new(),
+        })
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    pub(super) fn home(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    pub(super) fn log(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.log"))
+    }
+
+    /// Of all nodes that run.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.nodes.keys().map(String::as_str)
+    }
+
+    /// The process of a node.
+    pub(super) fn pid(&self, name: &str) -> Option<u32> {
+        self.nodes.get(name).and_then(Child::id)
+    }
+
+    pub(super) async fn start_relays(&mut self) -> Result<()> {
+        for name in RELAYS {
+            self.start(name).await?;
+            let info = self.client(name).await?.call::<NodeInfo>(&types::Nothing {}).await?;
+            let address = info.listening.first().context("the relay listens nowhere")?;
+            self.relays.insert(name, address.clone());
+        }
+        Ok(())
+    }
+
+    /// Starts a node, making its home if there is none, and waits until it answers.
+    pub(super) async fn start(&mut self, name: &str) -> Result<()> {
+        let home = self.home(name);
+        let is_relay = RELAYS.contains(&name);
+        if !home.exists() {
+            crate::home::create(&home, (!is_relay).then_some(name), &Network::named(NETWORK)?)?;
+            let path = home.join(config::FILE);
+            let mut text = std::fs::read_to_string(&path)?;
+            for (usual, here) in PACES {
+                ensure!(text.contains(usual), "the configuration has no line '{usual}'");
+                text = text.replace(usual, here);
+            }
+            std::fs::write(&path, text)?;
+        }
+        let log = File::options().create(true).append(true).open(self.log(name))?;
+        let mut command = Command::new(&self.program);
+        command.arg("--home").arg(&home).arg("run");
+        if is_relay {
+            // The same address again after a restart, so that the other's configuration still fits.
+            command.args(["--role", "relay"]);
+            if let Some((listen, _)) = self.relays.get(name).and_then(|address| address.split_once("/p2p/")) {
+                command.args(["--listen", listen]);
+            }
+        }
+        for (relay, address) in &self.relays {
+            if *relay != name {
+                command.args(["--seed-peer", address]);
+            }
+        }
+        command
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // A ctrl-c is for the demo, which ends them itself.
+            .process_group(0)
+            .kill_on_drop(false);
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("{} cannot be started", self.program.display()))?;
+        let answered = timeout(PATIENCE, async {
+            loop {
+                if Client::connect(&crate::home::socket(&home)).await.is_ok() {
+                    return Ok(());
+                }
+                if let Some(status) = child.try_wait()? {
+                    bail!("{name}'s node ended at once ({status})");
+                }
+                sleep(LOOK).await;
+            }
+        })
+        .await;
+        self.nodes.insert(name.to_owned(), child);
+        answered.with_context(|| format!("{name}'s node does not answer"))?
+    }
+
+    pub(super) async fn client(&self, name: &str) -> Result<Client> {
+        Client::connect(&crate::home::socket(&self.home(name)))
+            .await
+            .with_context(|| format!("{name}'s node does not answer"))
+    }
+
+    /// Waits until a node is connected to both relays.
+    pub(super) async fn connected_to_relays(&self, name: &str) -> Result<()> {
+        self.peers_are(name, "both relays", |peers| {
+            peers.iter().filter(|peer| peer.seed && peer.relay).count() == 2
+        })
+        .await
+    }
+
+    /// Waits until a node is connected to the node of one of its contacts.
+    pub(super) async fn connected(&self, name: &str, contact: &str) -> Result<()> {
+        self.peers_are(name, contact, |peers| {
+            peers.iter().any(|peer| peer.contact.as_deref() == Some(contact))
+        })
+        .await
+    }
+
+    async fn peers_are(&self, name: &str, whom: &str, mut fits: impl FnMut(&[Peer]) -> bool) -> Result<()> {
+        let mut client = self.client(name).await?;
+        timeout(PATIENCE, async {
+            while !fits(&client.call::<NetPeers>(&types::Nothing {}).await?.peers) {
+                sleep(LOOK).await;
+            }
+            Ok(())
+        })
+        .await
+        .with_context(|| format!("expected {name} to be connected to {whom}"))?
+    }
+
+    /// Stops a node, which says goodbye.
+    pub(super) async fn stop(&mut self, name: &str) -> Result<()> {
+        self.client(name).await?.call::<NodeStop>(&types::Nothing {}).await?;
+        let mut child = self.nodes.remove(name).context("it does not run")?;
+        let status = timeout(PATIENCE, child.wait())
+            .await
+            .with_context(|| format!("{name}'s node does not end"))??;
+        ensure!(status.success(), "expected {name}'s node to end well, got {status}");
+        Ok(())
+    }
+
+    /// Kills a node with SIGKILL.
+    pub(super) async fn kill(&mut self, name: &str) -> Result<()> {
+        let mut child = self.nodes.remove(name).context("it does not run")?;
+        child.kill().await?;
+        Ok(())
+    }
+
+    /// Ends all processes and removes everything.
+    pub(super) fn strike(mut self) {
+        self.kill_all();
+    }
+
+    /// Ends all processes, and leaves the folder to be looked at.
+    pub(super) fn leave_folder(mut self) -> PathBuf {
+        self.kill_all();
+        self.temporary.take().map_or_else(|| self.folder.clone(), TempDir::keep)
+    }
+
+    /// Leaves everything as it is.
+    pub(super) fn leave_running(mut self) {
+        self.nodes.clear();
+        if let Some(temporary) = self.temporary.take() {
+            // The path is known already.
+            let _ = temporary.keep();
+        }
+    }
+
+    fn kill_all(&mut self) {
+        for child in self.nodes.values_mut() {
+            // One that has ended by itself needs no killing.
+            let _ = child.start_kill();
+        }
+        self.nodes.clear();
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.kill_all();
+    }
+}
