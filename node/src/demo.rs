@@ -3,12 +3,13 @@
 //! It uses nothing that others cannot use: it starts the program it is part of, and talks to it over the local API. A
 //! step that does not come true ends it with what was expected and what was seen.
 
-mod person;
+pub mod person;
 mod relays;
-mod stage;
+pub mod search;
+pub mod stage;
 mod teller;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use person::Person;
 use stage::{LEASE, Stage};
 use std::process::ExitCode;
@@ -26,7 +27,8 @@ const BACK: &str = "back from the printer";
 ///
 /// If a process cannot be started, or a step does not come true.
 pub async fn run(keep: bool, json: bool) -> Result<ExitCode> {
-    let mut stage = Stage::set()?;
+    let program = std::env::current_exe().context("this program cannot be found")?;
+    let mut stage = Stage::set(program)?;
     let mut teller = Teller::new(json);
     let told = tokio::select! {
         told = story(&mut stage, &mut teller) => told,

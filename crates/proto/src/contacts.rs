@@ -262,6 +262,15 @@ impl Node {
         if known.is_none() && self.disk.contacts.len() >= CONTACTS {
             return Err(Refusal::Full);
         }
+        if let Some(contact) = &known
+            && contact.granted.is_some()
+            && invite.used_by.contains(&from)
+            && held.as_ref().is_none_or(|held| !is_newer(held, contact.held.as_ref()))
+        {
+            // The same introduction again, by them because our answer was lost, or played back by somebody else: it was
+            // dealt with, and our grant waits in the outbox until it is delivered.
+            return Ok(());
+        }
         tracing::debug!(devices = card.devices.devices.len(), "an introduction was accepted");
         self.welcome(introduction, &invite, known, held);
         Ok(())
@@ -382,7 +391,7 @@ impl Node {
             return Err(Refusal::NotAdmitted);
         };
         let mut row = contact.clone();
-        if row.held.as_ref().is_some_and(|old| old.generation > held.generation) {
+        if !is_newer(&held, row.held.as_ref()) {
             // An older grant that arrives late, or again: it was dealt with.
             return Ok(());
         }
@@ -669,6 +678,12 @@ impl Node {
             .find(|name| self.check_free(name, principal).is_ok())
             .unwrap_or(base)
     }
+}
+
+/// Whether a grant brings anything that is not held already: another generation, or a longer time. Each grant ends a fixed
+/// time after it was made, so one that is played back ends no later than the one in use.
+fn is_newer(new: &HeldView, old: Option<&HeldView>) -> bool {
+    old.is_none_or(|old| (new.generation, new.not_after) > (old.generation, old.not_after))
 }
 
 /// Whether first contact with them failed, so that another invite may begin it anew.

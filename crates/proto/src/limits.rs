@@ -45,6 +45,10 @@ pub const ANSWER_LIFE: u64 = DAY;
 /// Lookups under way at once. Commands beyond it are refused, background ones wait.
 pub const LOOKUPS: usize = 128;
 
+/// Lookups under way at once that nobody asked for. What is left is for commands, so that a node with hundreds of
+/// contacts answers its user also while it starts.
+pub const BACKGROUND_LOOKUPS: usize = 96;
+
 /// How often an invite is looked up before it is taken for unknown.
 pub const INVITE_TRIES: u32 = 5;
 

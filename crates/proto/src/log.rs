@@ -166,14 +166,14 @@ impl Node {
     }
 }
 
-/// Idempotency keys: 1 to [`KEY_CHARACTERS`] printable ASCII characters.
+/// Idempotency keys: 1 to [`KEY_CHARACTERS`] printable ASCII characters without blanks.
 pub(crate) fn valid_key(key: &str) -> Result<(), CommandError> {
     if (1..=KEY_CHARACTERS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }
     Err(CommandError::Invalid {
         what: "the idempotency key".to_owned(),
-        expected: format!("1 to {KEY_CHARACTERS} printable ASCII characters"),
+        expected: format!("1 to {KEY_CHARACTERS} printable ASCII characters without blanks"),
         got: format!("{} bytes", key.len()),
     })
 }

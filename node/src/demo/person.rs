@@ -1,11 +1,11 @@
-//! One person of the demo: calls to their node, and the notifications they get.
+//! One person with a node: calls to it, and the notifications they get. For the demo, and for the tests of whole nodes.
 
 use super::stage::{PATIENCE, Stage};
 use anyhow::{Context, Result, anyhow};
 use porchlight_rpc::Client;
 use porchlight_rpc::methods::{
     ContactAdd, ContactList, EventsAck, EventsSubscribe, IdentityShow, InviteCreate, PresenceGet, PresenceList,
-    PresenceSet,
+    PresenceSet, PresenceUnsubscribe,
 };
 use porchlight_rpc::types::{self, Told};
 use std::time::Duration;
@@ -19,16 +19,22 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// A person with a running node.
 #[derive(Debug)]
-pub(super) struct Person {
+pub struct Person {
     name: String,
-    calls: Client,
+    /// For calls.
+    pub calls: Client,
     events: Client,
     /// What must not be found anywhere but with them and their contacts.
-    pub(super) principal: String,
+    pub principal: String,
 }
 
 impl Person {
-    pub(super) async fn meet(stage: &Stage, name: &str) -> Result<Self> {
+    /// Meets the person whose node runs on this stage.
+    ///
+    /// # Errors
+    ///
+    /// If the node does not answer.
+    pub async fn meet(stage: &Stage, name: &str) -> Result<Self> {
         let mut calls = stage.client(name).await?;
         let principal = calls.call::<IdentityShow>(&types::Nothing {}).await?.principal;
         Ok(Self {
@@ -40,15 +46,39 @@ impl Person {
     }
 
     /// Takes up again after their node was started anew.
-    pub(super) async fn reconnect(&mut self, stage: &Stage) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If the node does not answer.
+    pub async fn reconnect(&mut self, stage: &Stage) -> Result<()> {
         self.calls = stage.client(&self.name).await?;
         self.events = subscribed(stage, &self.name).await?;
         Ok(())
     }
 
-    pub(super) async fn invite(&mut self) -> Result<String> {
+    /// What they are called here.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes an invite for one.
+    ///
+    /// # Errors
+    ///
+    /// If the node refuses.
+    pub async fn invite(&mut self) -> Result<String> {
+        self.invite_for(1).await
+    }
+
+    /// Makes an invite for several.
+    ///
+    /// # Errors
+    ///
+    /// If the node refuses.
+    pub async fn invite_for(&mut self, uses: u32) -> Result<String> {
         let params = types::InviteCreate {
-            uses: None,
+            uses: Some(uses),
             expires_in_ms: None,
             view: None,
             idempotency_key: None,
@@ -57,7 +87,11 @@ impl Person {
     }
 
     /// Uses an invite; gives the name of the new contact.
-    pub(super) async fn add(&mut self, invite: &str) -> Result<String> {
+    ///
+    /// # Errors
+    ///
+    /// If the node refuses.
+    pub async fn add(&mut self, invite: &str) -> Result<String> {
         let params = types::ContactAdd {
             invite: invite.to_owned(),
             name: None,
@@ -66,7 +100,12 @@ impl Person {
         Ok(self.calls.call::<ContactAdd>(&params).await?.contact.name)
     }
 
-    pub(super) async fn set(&mut self, status: &str, note: Option<&str>) -> Result<()> {
+    /// Sets the presence.
+    ///
+    /// # Errors
+    ///
+    /// If the node refuses.
+    pub async fn set(&mut self, status: &str, note: Option<&str>) -> Result<()> {
         let params = types::PresenceSet {
             status: status.to_owned(),
             note: note.map(|text| types::Note {
@@ -79,7 +118,34 @@ impl Person {
         Ok(())
     }
 
-    pub(super) async fn fetch(&mut self, contact: &str) -> Result<Told> {
+    /// Their own presence.
+    ///
+    /// # Errors
+    ///
+    /// If the node refuses.
+    pub async fn own(&mut self) -> Result<types::OwnPresence> {
+        Ok(self.calls.call::<PresenceList>(&types::Nothing {}).await?.own)
+    }
+
+    /// Stops being notified of a contact.
+    ///
+    /// # Errors
+    ///
+    /// If the node refuses.
+    pub async fn unsubscribe(&mut self, contact: &str) -> Result<()> {
+        let params = types::OneContact {
+            contact: contact.to_owned(),
+        };
+        self.calls.call::<PresenceUnsubscribe>(&params).await?;
+        Ok(())
+    }
+
+    /// Asks the network for a contact.
+    ///
+    /// # Errors
+    ///
+    /// If the node refuses.
+    pub async fn fetch(&mut self, contact: &str) -> Result<Told> {
         let params = types::OneContact {
             contact: contact.to_owned(),
         };
@@ -87,7 +153,11 @@ impl Person {
     }
 
     /// The next notification that fits. Every one before it is acknowledged too.
-    pub(super) async fn told(&mut self, what: &str, fits: impl Fn(&Told) -> bool) -> Result<Told> {
+    ///
+    /// # Errors
+    ///
+    /// If it does not come, with what was told instead.
+    pub async fn told(&mut self, what: &str, fits: impl Fn(&Told) -> bool) -> Result<Told> {
         let found = timeout(PATIENCE, async {
             loop {
                 let mut event = self.events.next_event().await?;
@@ -127,7 +197,11 @@ impl Person {
     }
 
     /// Waits until the subscription to a contact is active, and they see us too.
-    pub(super) async fn subscribed(&mut self, contact: &str) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If it is not in good time.
+    pub async fn subscribed(&mut self, contact: &str) -> Result<()> {
         let expected = format!("expected {} and {contact} to see each other", self.name);
         timeout(PATIENCE, async {
             loop {

@@ -1,4 +1,4 @@
-//! The demo's processes and homes: started, stopped, killed, cleaned up.
+//! Real processes and their homes: started, stopped, killed, cleaned up. For the demo, and for the tests of whole nodes.
 
 use crate::config;
 use anyhow::{Context, Result, bail, ensure};
@@ -16,16 +16,16 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 /// How long a record holds in the demo.
-pub(super) const LEASE: Duration = Duration::from_secs(6);
+pub const LEASE: Duration = Duration::from_secs(6);
 
 /// The relays.
-pub(super) const RELAYS: [&str; 2] = ["relay-1", "relay-2"];
+pub const RELAYS: [&str; 2] = ["relay-1", "relay-2"];
 
 /// The network's name, so that the demo never meets anyone else.
 const NETWORK: &str = "porchlight-demo";
 
 /// How long anything may take before the demo is called off. Generous: machines are slow at times.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two looks at something that does not announce itself.
 const LOOK: Duration = Duration::from_millis(20);
@@ -42,9 +42,10 @@ const PACES: [(&str, &str); 5] = [
     ),
 ];
 
-/// All processes and their homes.
+/// All processes and their homes. When it is dropped, every process is killed and everything is removed; after a panic
+/// the folder stays, to be looked at.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub struct Stage {
     folder: PathBuf,
     /// Removes the folder when dropped; none once it is to stay.
     temporary: Option<TempDir>,
@@ -55,7 +56,12 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn set() -> Result<Self> {
+    /// An empty stage in a temporary folder, for processes of this program.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no temporary folder.
+    pub fn set(program: PathBuf) -> Result<Self> {
         let temporary = tempfile::Builder::new()
             .prefix("porchlight-demo-")
             .tempdir()
@@ -63,39 +69,48 @@ impl Stage {
         Ok(Self {
             folder: temporary.path().to_owned(),
             temporary: Some(temporary),
-            program: std::env::current_exe().context("this program cannot be found")?,
+            program,
             nodes: BTreeMap::new(),
             relays: BTreeMap::new(),
         })
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    /// Where everything is.
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    pub(super) fn program(&self) -> &Path {
+    /// The program that is run.
+    pub fn program(&self) -> &Path {
         &self.program
     }
 
-    pub(super) fn home(&self, name: &str) -> PathBuf {
+    /// The home of a node.
+    pub fn home(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    pub(super) fn log(&self, name: &str) -> PathBuf {
+    /// What a node printed.
+    pub fn log(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.log"))
     }
 
     /// Of all nodes that run.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.nodes.keys().map(String::as_str)
     }
 
     /// The process of a node.
-    pub(super) fn pid(&self, name: &str) -> Option<u32> {
+    pub fn pid(&self, name: &str) -> Option<u32> {
         self.nodes.get(name).and_then(Child::id)
     }
 
-    pub(super) async fn start_relays(&mut self) -> Result<()> {
+    /// Starts both relays.
+    ///
+    /// # Errors
+    ///
+    /// If one does not come up.
+    pub async fn start_relays(&mut self) -> Result<()> {
         for name in RELAYS {
             self.start(name).await?;
             let info = self.client(name).await?.call::<NodeInfo>(&types::Nothing {}).await?;
@@ -106,19 +121,14 @@ impl Stage {
     }
 
     /// Starts a node, making its home if there is none, and waits until it answers.
-    pub(super) async fn start(&mut self, name: &str) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If it does not come up.
+    pub async fn start(&mut self, name: &str) -> Result<()> {
         let home = self.home(name);
         let is_relay = RELAYS.contains(&name);
-        if !home.exists() {
-            crate::home::create(&home, (!is_relay).then_some(name), &Network::named(NETWORK)?)?;
-            let path = home.join(config::FILE);
-            let mut text = std::fs::read_to_string(&path)?;
-            for (usual, here) in PACES {
-                ensure!(text.contains(usual), "the configuration has no line '{usual}'");
-                text = text.replace(usual, here);
-            }
-            std::fs::write(&path, text)?;
-        }
+        self.make_home(name)?;
         let log = File::options().create(true).append(true).open(self.log(name))?;
         let mut command = Command::new(&self.program);
         command.arg("--home").arg(&home).arg("run");
@@ -161,14 +171,45 @@ impl Stage {
         answered.with_context(|| format!("{name}'s node does not answer"))?
     }
 
-    pub(super) async fn client(&self, name: &str) -> Result<Client> {
+    /// Makes the home of a node if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made.
+    pub fn make_home(&self, name: &str) -> Result<()> {
+        let home = self.home(name);
+        if home.exists() {
+            return Ok(());
+        }
+        let told = (!RELAYS.contains(&name)).then_some(name);
+        crate::home::create(&home, told, &Network::named(NETWORK)?)?;
+        let path = home.join(config::FILE);
+        let mut text = std::fs::read_to_string(&path)?;
+        for (usual, here) in PACES {
+            ensure!(text.contains(usual), "the configuration has no line '{usual}'");
+            text = text.replace(usual, here);
+        }
+        std::fs::write(&path, text)?;
+        Ok(())
+    }
+
+    /// A connection to a node's local API.
+    ///
+    /// # Errors
+    ///
+    /// If it does not answer.
+    pub async fn client(&self, name: &str) -> Result<Client> {
         Client::connect(&crate::home::socket(&self.home(name)))
             .await
             .with_context(|| format!("{name}'s node does not answer"))
     }
 
     /// Waits until a node is connected to both relays.
-    pub(super) async fn connected_to_relays(&self, name: &str) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If it is not in good time.
+    pub async fn connected_to_relays(&self, name: &str) -> Result<()> {
         self.peers_are(name, "both relays", |peers| {
             peers.iter().filter(|peer| peer.seed && peer.relay).count() == 2
         })
@@ -176,7 +217,11 @@ impl Stage {
     }
 
     /// Waits until a node is connected to the node of one of its contacts.
-    pub(super) async fn connected(&self, name: &str, contact: &str) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If it is not in good time.
+    pub async fn connected(&self, name: &str, contact: &str) -> Result<()> {
         self.peers_are(name, contact, |peers| {
             peers.iter().any(|peer| peer.contact.as_deref() == Some(contact))
         })
@@ -196,7 +241,11 @@ impl Stage {
     }
 
     /// Stops a node, which says goodbye.
-    pub(super) async fn stop(&mut self, name: &str) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If it does not run, or does not end well.
+    pub async fn stop(&mut self, name: &str) -> Result<()> {
         self.client(name).await?.call::<NodeStop>(&types::Nothing {}).await?;
         let mut child = self.nodes.remove(name).context("it does not run")?;
         let status = timeout(PATIENCE, child.wait())
@@ -207,25 +256,29 @@ impl Stage {
     }
 
     /// Kills a node with SIGKILL.
-    pub(super) async fn kill(&mut self, name: &str) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub async fn kill(&mut self, name: &str) -> Result<()> {
         let mut child = self.nodes.remove(name).context("it does not run")?;
         child.kill().await?;
         Ok(())
     }
 
     /// Ends all processes and removes everything.
-    pub(super) fn strike(mut self) {
+    pub fn strike(mut self) {
         self.kill_all();
     }
 
     /// Ends all processes, and leaves the folder to be looked at.
-    pub(super) fn leave_folder(mut self) -> PathBuf {
+    pub fn leave_folder(mut self) -> PathBuf {
         self.kill_all();
         self.temporary.take().map_or_else(|| self.folder.clone(), TempDir::keep)
     }
 
     /// Leaves everything as it is.
-    pub(super) fn leave_running(mut self) {
+    pub fn leave_running(mut self) {
         self.nodes.clear();
         if let Some(temporary) = self.temporary.take() {
             // The path is known already.
@@ -245,5 +298,11 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.kill_all();
+        if std::thread::panicking()
+            && let Some(temporary) = self.temporary.take()
+        {
+            // The path is in the messages that led to the panic.
+            let _ = temporary.keep();
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::access::{Action, Resource, Subject, decide};
 use crate::clock::Instant;
 use crate::event::{Event, Source, Told};
 use crate::input::{BeaconSource, CommandError, ContactPresence, LookupId, Reply, RequestId};
-use crate::limits::{DAY, LOOKUP_LIVE, LOOKUP_SPACING, LOOKUPS, PROVISIONAL_POLL, RETRY_LAST};
+use crate::limits::{BACKGROUND_LOOKUPS, DAY, LOOKUP_LIVE, LOOKUP_SPACING, LOOKUPS, PROVISIONAL_POLL, RETRY_LAST};
 use crate::node::{Node, Purpose};
 use crate::presence::belief::{Received, Record, belief, lease_end};
 use crate::publication::SLOT;
@@ -270,7 +270,9 @@ impl Node {
             };
             let repair = watched.repair_at.is_some_and(|at| at <= now);
             let poll = watched.poll_at.is_some_and(|at| at <= now);
-            if (repair || poll) && !watched.looking && watched.not_before <= now {
+            // What finds no room waits: every lookup that ends comes by here again.
+            let room = self.lookups.len() < BACKGROUND_LOOKUPS;
+            if (repair || poll) && room && !watched.looking && watched.not_before <= now {
                 watched.repair_at = watched.repair_at.filter(|at| *at > now);
                 watched.poll_at = watched.poll_at.filter(|at| *at > now);
                 watched.not_before = now.plus(LOOKUP_SPACING);
@@ -306,6 +308,7 @@ impl Node {
 
     /// When [`watch_due`](Self::watch_due) has something to do next.
     pub(crate) fn next_watch(&self) -> Option<Instant> {
+        let room = self.lookups.len() < BACKGROUND_LOOKUPS;
         self.watched
             .iter()
             .filter_map(|(principal, watched)| {
@@ -313,7 +316,7 @@ impl Node {
                     .into_iter()
                     .flatten()
                     .min()
-                    .filter(|_| !watched.looking)
+                    .filter(|_| room && !watched.looking)
                     .map(|at| at.max(watched.not_before));
                 let over = watched.told.holds_until.map(|at| self.instant_of(at));
                 let source = watched.lookup_live_until.filter(|until| *until > self.clock.instant);

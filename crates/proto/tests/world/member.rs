@@ -1,0 +1,314 @@
+//! A member of the world: a core, its disk, and what its process holds besides. Steps are committed here, and crashes
+//! happen here.
+
+use crate::network::Relay;
+use crate::{LEASE, is_open};
+use porchlight_proto::event::{Event, Told};
+use porchlight_proto::input::{LiveNode, RequestId};
+use porchlight_proto::rows::{EventRow, Identity, SubscriptionState};
+use porchlight_proto::{Clock, CommandError, Config, Effect, Input, Node, Reply, Snapshot, Write};
+use porchlight_wire::beacon::VerifiedBeacon;
+use porchlight_wire::blind::{BlindedKey, GenerationKey};
+use porchlight_wire::device_list::{DeviceEntry, DeviceList};
+use porchlight_wire::envelope::EnvelopeSecretKey;
+use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId};
+use porchlight_wire::keys::{DeviceKeys, RootKey};
+use porchlight_wire::network::{Network, TopicIndex};
+use porchlight_wire::shelf::{Shelf, ShelfLimits};
+use porchlight_wire::time::UnixMillis;
+use rand_chacha::ChaCha20Rng;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a simulated node or relay keeps of others' records: more than any test needs.
+pub const SHELF: ShelfLimits = ShelfLimits {
+    records: 10_000,
+    bytes: 64 << 20,
+};
+
+/// A crash that is to happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// At which step, counted from when the crash was planned; 0 is the next one.
+    pub at: u64,
+    pub point: CrashPoint,
+}
+
+/// Where around a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrashPoint {
+    /// The step was worked out; nothing of it reached the disk.
+    BeforeCommit,
+    /// The writes are durable; no effect was performed.
+    AfterCommit,
+    /// The writes are durable; the first effect was performed.
+    AfterOneEffect,
+}
+
+/// One member.
+#[derive(Debug)]
+pub struct Member {
+    pub name: String,
+    pub config: Config,
+    /// What was committed.
+    pub disk: Snapshot,
+    /// Events on disk, by number.
+    pub log: BTreeMap<u64, EventRow>,
+    /// All events ever committed.
+    pub history: Vec<EventRow>,
+    pub node: Option<Node>,
+    /// Counts the starts; what is on its way to an earlier process is lost.
+    pub boot: u64,
+    pub booted_at: u64,
+    /// Milliseconds its wall clock is ahead.
+    pub skew: i64,
+    pub address: NodeAddress,
+    pub topics: BTreeSet<TopicIndex>,
+    pub follow: Vec<BlindedKey>,
+    pub keep: BTreeSet<NodeId>,
+    pub connected: BTreeSet<NodeId>,
+    pub live: Vec<LiveNode>,
+    /// What its own node serves.
+    pub shelf: Shelf,
+    pub replies: BTreeMap<RequestId, Result<Reply, CommandError>>,
+    last_request: u64,
+    pub crash: Option<Crash>,
+    pub crashed: bool,
+    /// Steps with writes since the last crash was planned.
+    pub commits: u64,
+    /// Every record that ever left the node, by address and sequence.
+    pub records: BTreeMap<(BlindedKey, u64), VerifiedBeacon>,
+    /// What its clients were told last of each contact.
+    pub shown: BTreeMap<PrincipalId, Told>,
+    pub last_alive: u64,
+    /// The addresses that its process has asked for, one of each lookup.
+    pub looked_up: BTreeSet<BlindedKey>,
+}
+
+impl Member {
+    pub fn new(name: &str, network: &Network, relays: &[Relay], now: UnixMillis, rng: &mut ChaCha20Rng) -> Self {
+        let identity = identity(now, rng);
+        let node = NodeId::from_bytes(DeviceKeys::random(rng).signing_public()).unwrap();
+        let address = NodeAddress {
+            node,
+            address: Address::parse(&format!("/dns/{name}.example/tcp/4110")).unwrap(),
+        };
+        Self {
+            name: name.to_owned(),
+            config: Config {
+                network: network.clone(),
+                node,
+                name: Some(name.to_owned()),
+                lease: LEASE,
+                dht_interval: 30_000,
+                card_addresses: true,
+                follow: false,
+                seed_peers: relays.iter().map(|relay| relay.address.clone()).collect(),
+            },
+            disk: Snapshot::new(identity),
+            log: BTreeMap::new(),
+            history: Vec::new(),
+            node: None,
+            boot: 0,
+            booted_at: 0,
+            skew: 0,
+            address,
+            topics: BTreeSet::new(),
+            follow: Vec::new(),
+            keep: BTreeSet::new(),
+            connected: BTreeSet::new(),
+            live: Vec::new(),
+            shelf: Shelf::new(SHELF),
+            replies: BTreeMap::new(),
+            last_request: 0,
+            crash: None,
+            crashed: false,
+            commits: 0,
+            records: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            last_alive: 0,
+            looked_up: BTreeSet::new(),
+        }
+    }
+
+    pub const fn principal(&self) -> PrincipalId {
+        self.disk.identity.principal
+    }
+
+    pub fn next_request(&mut self) -> RequestId {
+        self.last_request += 1;
+        RequestId(self.last_request)
+    }
+
+    /// A new process that begins with what is on the disk.
+    pub fn restore(&mut self, seed: [u8; 32], clock: Clock) {
+        self.boot += 1;
+        self.node = Some(Node::restore(self.disk.clone(), self.config.clone(), seed, clock));
+    }
+
+    /// Everything that was only in the process is gone.
+    pub fn die(&mut self) {
+        self.node = None;
+        self.topics.clear();
+        self.follow.clear();
+        self.keep.clear();
+        self.connected.clear();
+        self.live.clear();
+        self.shelf = Shelf::new(SHELF);
+        self.shown.clear();
+        self.looked_up.clear();
+    }
+
+    /// Plans a crash, and begins to count steps.
+    pub fn plan(&mut self, crash: Option<Crash>) {
+        self.crash = crash;
+        self.crashed = false;
+        self.commits = 0;
+    }
+
+    /// Handles one input up to the point where the effects may be performed.
+    pub fn handle(&mut self, clock: Clock, input: Input) -> Vec<Effect> {
+        let Some(node) = &mut self.node else { return Vec::new() };
+        let step = node.handle(clock, input);
+        if step.writes().is_empty() {
+            return step.commit_with(|_| Ok::<_, ()>(())).unwrap();
+        }
+        let due = self
+            .crash
+            .filter(|crash| crash.at == self.commits)
+            .map(|crash| crash.point);
+        self.commits += 1;
+        if due == Some(CrashPoint::BeforeCommit) {
+            self.crash_now();
+            let refused = step.commit_with(|_| Err(()));
+            assert!(refused.is_err(), "nothing is said that was not made durable");
+            return Vec::new();
+        }
+        let mut effects = step
+            .commit_with(|writes| {
+                self.commit(writes);
+                Ok::<_, ()>(())
+            })
+            .unwrap();
+        match due {
+            Some(CrashPoint::AfterCommit) => {
+                self.crash_now();
+                return Vec::new();
+            }
+            Some(CrashPoint::AfterOneEffect) => {
+                self.crash_now();
+                effects.truncate(1);
+            }
+            Some(CrashPoint::BeforeCommit) | None => {
+                assert!(
+                    self.node.as_ref().unwrap().snapshot() == &self.disk,
+                    "the disk of {} is not what its core believes",
+                    self.name
+                );
+            }
+        }
+        effects
+    }
+
+    fn crash_now(&mut self) {
+        self.crash = None;
+        self.crashed = true;
+        self.die();
+    }
+
+    /// The simulated disk: the fold of `Snapshot::apply`, and events beside it.
+    fn commit(&mut self, writes: &[Write]) {
+        for write in writes {
+            self.disk.apply(write);
+            match write {
+                Write::PutEvent(row) => self.log_event(row),
+                Write::DropEvents { below } => self.log = self.log.split_off(below),
+                _ => {}
+            }
+        }
+    }
+
+    fn log_event(&mut self, row: &EventRow) {
+        let last = self.history.last().map_or(0, |last| last.number);
+        assert_eq!(
+            row.number,
+            last + 1,
+            "events of {} are numbered without a gap",
+            self.name
+        );
+        self.history.push(row.clone());
+        self.log.insert(row.number, row.clone());
+        match &row.event {
+            Event::PresenceChanged {
+                principal, new, old, ..
+            } => {
+                if let Some(shown) = self.shown.get(principal) {
+                    assert_eq!(shown.verdict, old.verdict, "an event says what was told before");
+                }
+                self.shown.insert(*principal, (**new).clone());
+            }
+            Event::SubscriptionChanged {
+                principal,
+                new: None | Some(SubscriptionState::Refused | SubscriptionState::Cancelled),
+                ..
+            } => {
+                self.shown.remove(principal);
+            }
+            _ => {}
+        }
+    }
+
+    /// A record leaves the node. The same sequence at the same address must never stand for two contents.
+    pub fn record_leaves(&mut self, beacon: &VerifiedBeacon) {
+        let place = (beacon.pk(), beacon.sequence());
+        if let Some(known) = self.records.get(&place) {
+            assert!(known == beacon, "{} used sequence {} twice", self.name, place.1);
+            return;
+        }
+        let newest = self
+            .records
+            .range((beacon.pk(), 0)..=(beacon.pk(), u64::MAX))
+            .next_back()
+            .map_or(0, |((_, sequence), _)| *sequence);
+        assert!(
+            newest < beacon.sequence(),
+            "{} went back from sequence {newest} to {}",
+            self.name,
+            place.1
+        );
+        self.records.insert(place, beacon.clone());
+    }
+
+    /// Whether its clients were ever told that this one is open.
+    pub fn was_shown_open(&self, of: &PrincipalId) -> bool {
+        self.history.iter().any(|row| match &row.event {
+            Event::PresenceChanged { principal, new, .. } => principal == of && is_open(new),
+            _ => false,
+        })
+    }
+}
+
+/// A new principal with one device.
+pub fn identity(now: UnixMillis, rng: &mut ChaCha20Rng) -> Identity {
+    let root = RootKey::random(rng);
+    let device = DeviceKeys::random(rng);
+    let list = DeviceList {
+        principal: root.principal(),
+        sequence: 1,
+        previous: [0; 32],
+        issued: now,
+        devices: vec![DeviceEntry {
+            device: device.id(),
+            signing: device.signing_public(),
+            exchange: device.exchange_public(),
+            not_after: now.plus(10 * 365 * crate::DAY),
+        }],
+        next: RootKey::random(rng).commitment(),
+    };
+    Identity {
+        principal: root.principal(),
+        devices: list.sign(&root),
+        device,
+        envelope: EnvelopeSecretKey::random(rng),
+        card: GenerationKey::random(rng),
+    }
+}

@@ -1,0 +1,26 @@
+//! Whole nodes: real processes on real sockets with real databases, driven over the local API and the command line.
+//!
+//! What can be shown in virtual time is shown in `crates/proto/tests`; here is what only processes can show.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations,
+    reason = "clippy takes the helpers of an integration test for library code"
+)]
+
+#[path = "nodes/command_line.rs"]
+mod command_line;
+#[path = "nodes/crashes.rs"]
+mod crashes;
+#[path = "nodes/first_contact.rs"]
+mod first_contact;
+#[path = "nodes/presence.rs"]
+mod presence;
+#[path = "nodes/secrecy.rs"]
+mod secrecy;
+#[path = "nodes/town.rs"]
+mod town;
