@@ -332,7 +332,8 @@ listen = ["/ip4/0.0.0.0/tcp/0"]
 #follow = false
 
 [card]
-# Whether contacts learn this node's addresses, so that they can reach it directly.
+# Whether contacts learn this node's addresses, so that they can reach it directly. Without them nobody can deliver
+# anything to this node, so nobody can use its invites.
 #addresses = true
 
 [net]

@@ -334,7 +334,7 @@ impl Api {
             // Either something comes, or the time is over: both are answered.
             let _ = tokio::time::timeout(wait, newest.wait_for(|newest| *newest > acknowledged)).await;
         }
-        let events = self.read_events(acknowledged, most).await?;
+        let events = read_events(&self.events, acknowledged, most).await?;
         let newest = *newest.borrow();
         let last = events.last().map_or(acknowledged, |event| event.number);
         value(&types::EventBatch {
@@ -342,28 +342,6 @@ impl Api {
             events,
             newest,
         })
-    }
-
-    /// Events after `number`. Where some are no longer kept, the first one says so.
-    async fn read_events(&self, number: u64, most: u32) -> Result<Vec<Event>, RpcError> {
-        let rows = self.events.after(number, most).await.map_err(|error| {
-            tracing::error!(%error, "events cannot be read");
-            RpcError::new(Kind::Internal, error.to_string())
-        })?;
-        let mut events: Vec<Event> = rows.iter().map(convert::event).collect();
-        if let Some(first) = events.first()
-            && first.number > number + 1
-        {
-            let last_lost = first.number - 1;
-            let lost = Event {
-                number: last_lost,
-                at: convert::at(unix_now()),
-                kind: "events.lost".to_owned(),
-                data: serde_json::json!({"from": number + 1, "to": last_lost}),
-            };
-            events.insert(0, lost);
-        }
-        Ok(events)
     }
 }
 
@@ -403,12 +381,12 @@ impl Pusher {
         let mut at = acknowledged;
         let mut newest = self.core.newest_event();
         loop {
-            let Ok(rows) = self.events.after(at, MOST_EVENTS).await else {
+            let Ok(events) = read_events(&self.events, at, MOST_EVENTS).await else {
                 return;
             };
-            for row in &rows {
-                at = row.number;
-                if self.sender.send(convert::event(row)).await.is_err() {
+            for event in events {
+                at = event.number;
+                if self.sender.send(event).await.is_err() {
                     return;
                 }
             }
@@ -418,6 +396,28 @@ impl Pusher {
             }
         }
     }
+}
+
+/// Events after `number`. Where some are no longer kept, the first one says so.
+async fn read_events(reader: &EventReader, number: u64, most: u32) -> Result<Vec<Event>, RpcError> {
+    let rows = reader.after(number, most).await.map_err(|error| {
+        tracing::error!(%error, "events cannot be read");
+        RpcError::new(Kind::Internal, error.to_string())
+    })?;
+    let mut events: Vec<Event> = rows.iter().map(convert::event).collect();
+    if let Some(first) = events.first()
+        && first.number > number + 1
+    {
+        let last_lost = first.number - 1;
+        let lost = Event {
+            number: last_lost,
+            at: convert::at(unix_now()),
+            kind: "events.lost".to_owned(),
+            data: serde_json::json!({"from": number + 1, "to": last_lost}),
+        };
+        events.insert(0, lost);
+    }
+    Ok(events)
 }
 
 fn value<T: Serialize>(reply: &T) -> Result<Value, RpcError> {

@@ -74,6 +74,8 @@ impl Node {
             reach,
         };
         self.write(Write::PutInvite(row));
+        // The card has to be there as long as the invite.
+        self.touch_card();
         self.interest_changed = true;
         Ok(reply)
     }

@@ -214,6 +214,14 @@ impl Node {
         }
     }
 
+    /// The recipient gave a sign of life, perhaps from a new address: what waits for them may be delivered now.
+    pub(crate) fn ask_where_letters_go(&mut self, to: &PrincipalId) {
+        if self.disk.letters.values().any(|letter| letter.to == *to) {
+            self.outbox.card_asked.insert(*to, self.clock.instant);
+            self.look_for_card(to);
+        }
+    }
+
     /// The other side answered one of our letters.
     pub(crate) fn on_response(&mut self, exchange: ExchangeId, response: &Response) {
         let Some(id) = self.outbox.exchanges.remove(&exchange) else {

@@ -116,7 +116,7 @@ pub const RETRY_LAST: u64 = 300_000;
 pub const CARD_PACE: u64 = 2_000;
 
 /// The least time between two lookups of one contact's card.
-pub const CARD_SPACING: u64 = 30_000;
+pub const CARD_SPACING: u64 = 5_000;
 
 /// A day, in milliseconds.
 pub const DAY: u64 = 86_400_000;

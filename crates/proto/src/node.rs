@@ -343,6 +343,16 @@ impl Node {
         }
     }
 
+    /// Whether the same call, repeated while it was under way, was answered meanwhile; if so, this one gets that answer.
+    fn was_answered(&mut self, adding: &Adding) -> bool {
+        let answer = adding.key.as_ref().and_then(|key| self.disk.answers.get(key));
+        let Some(reply) = answer.map(|answer| answer.reply.clone()) else {
+            return false;
+        };
+        self.reply(adding.request, Ok(reply));
+        true
+    }
+
     /// Answers a command and remembers the answer under its idempotency key.
     pub(crate) fn answer(&mut self, request: RequestId, key: Option<String>, reply: Reply) {
         if let Some(key) = key {
@@ -455,6 +465,7 @@ impl Node {
                 self.on_presence_looked_up(&principal, fetcher, &done.found, answered);
             }
             Purpose::Card { principal } => self.on_card_looked_up(&principal, &done.found),
+            Purpose::InviteRecord { adding } | Purpose::InviterCard { adding, .. } if self.was_answered(&adding) => {}
             Purpose::InviteRecord { adding } => self.on_invite_record(*adding, &done.found, answered),
             Purpose::InviterCard { adding, record } => self.on_inviter_card(*adding, &record, &done.found),
         }

@@ -338,13 +338,17 @@ impl Node {
     /// Makes a new record for every epoch in use. False if it has to wait for a proof of work.
     fn make_record(&mut self, name: &Name, publication: &mut Publication) -> bool {
         let mut epochs = publication.epochs(self.clock.unix);
-        if let Name::Invite(id) = name {
-            // An invite record is there for the whole life of its invite, although we may be away for all of it.
-            if let Some(invite) = self.disk.invites.get(id) {
-                let last = publication.read.epoch(publication.kind, invite.expires);
-                let first = epochs.first().copied().unwrap_or(last);
-                epochs.extend((first.0.saturating_add(1)..=last.0).map(Epoch));
-            }
+        // An invite record is there for the whole life of its invite, although we may be away for all of it; and so is the
+        // card that it leads to.
+        let until = match name {
+            Name::Invite(id) => self.disk.invites.get(id).map(|invite| invite.expires),
+            Name::Card => self.disk.invites.values().map(|invite| invite.expires).max(),
+            Name::View(_) | Name::Temporary(_) => None,
+        };
+        if let Some(until) = until {
+            let last = publication.read.epoch(publication.kind, until);
+            let first = epochs.first().copied().unwrap_or(last);
+            epochs.extend((first.0.saturating_add(1)..=last.0).map(Epoch));
         }
         let Some((payload, refresh_in, expires)) = self.content(name, publication) else {
             return true;
@@ -567,7 +571,26 @@ impl Node {
     pub(crate) fn on_worked(&mut self, pk: BlindedKey, nonce: u64) {
         if self.work_asked.remove(&pk) {
             self.work.insert(pk, nonce);
+            self.forget_old_work();
         }
+    }
+
+    /// Proofs of work for epochs that are over are of no use: each publication needs at most three (the epoch before, the
+    /// current and the next one).
+    fn forget_old_work(&mut self) {
+        const EACH: usize = 3;
+        if self.work.len() <= 2 * EACH * self.publications.len().max(1) {
+            return;
+        }
+        let mut useful = BTreeSet::new();
+        for publication in self.publications.values() {
+            let mut epochs = publication.epochs(self.clock.unix);
+            epochs.extend(epochs.first().map(|current| Epoch(current.0.saturating_add(1))));
+            for epoch in epochs {
+                useful.insert(publication.read.blinded(publication.kind, epoch, SLOT));
+            }
+        }
+        self.work.retain(|pk, _| useful.contains(pk));
     }
 
     pub(crate) fn on_put_done(&mut self, put: PutId, stored: u32, asked: u32) {

@@ -15,7 +15,7 @@ use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::{BlindedKey, Epoch, Kind};
 use porchlight_wire::ids::PrincipalId;
 use porchlight_wire::network::TopicIndex;
-use porchlight_wire::presence::PresenceState;
+use porchlight_wire::presence::{Basic, PresenceState};
 use porchlight_wire::time::UnixMillis;
 use std::collections::BTreeSet;
 
@@ -167,9 +167,12 @@ impl Node {
         true
     }
 
-    /// Shortly before the lease of a record is over we ask whether a newer one was missed. None if it is over already: the
-    /// presentity's next record comes by itself.
+    /// Shortly before the lease of a record is over we ask whether a newer one was missed, and again until it is over. None
+    /// once it is, and for a closed record: the presentity's next record comes by itself.
     fn repair_time(&self, record: &Record<'_>) -> Option<Instant> {
+        if record.state.document.basic() == Basic::Closed {
+            return None;
+        }
         let over = lease_end(record, self.clock);
         let left = over.since(self.clock.unix);
         let early = left.saturating_sub(record.state.lease / 6).max(LOOKUP_SPACING);
@@ -254,6 +257,7 @@ impl Node {
                 new: Box::new(told),
             };
             self.tell(event);
+            self.ask_where_letters_go(principal);
         }
     }
 
@@ -387,8 +391,8 @@ impl Node {
         for (beacon, epoch) in found {
             self.take_in(principal, *epoch, beacon, Source::Dht);
         }
-        if answered > 0 && !lookup_only {
-            self.ask_again_if_missing(principal);
+        if !lookup_only {
+            self.ask_again(principal, answered);
         }
         self.reconsider(principal);
         if let Some(request) = fetcher {
@@ -397,9 +401,10 @@ impl Node {
         }
     }
 
-    /// A view that was granted just now is often read before its first record is in the DHT: ask again, less and less
-    /// often.
-    fn ask_again_if_missing(&mut self, principal: &PrincipalId) {
+    /// A lookup is not the last one while there may be something newer than what we know. The first record of a view that
+    /// was granted just now may not be in the DHT yet: ask again, less and less often. Of one we know, ask again before its
+    /// lease is over.
+    fn ask_again(&mut self, principal: &PrincipalId, answered: u32) {
         let held = self
             .disk
             .contacts
@@ -408,13 +413,26 @@ impl Node {
         let known = self.disk.observed.get(principal);
         let missing = held.is_some_and(|held| known.is_none_or(|row| row.generation != held.generation));
         let now = self.clock.instant;
+        let received = self.watched.get(principal).map(|watched| watched.received);
+        let repair_at = known.zip(received).and_then(|(row, received)| {
+            self.repair_time(&Record {
+                state: &row.state,
+                sequence: row.sequence,
+                source: row.source,
+                received,
+            })
+        });
         if let Some(watched) = self.watched.get_mut(principal) {
-            watched.misses = if missing { watched.misses.saturating_add(1) } else { 0 };
+            watched.repair_at = watched.repair_at.or(repair_at);
+            watched.misses = match (missing, answered) {
+                (false, _) => 0,
+                // Nobody could be asked: a source that comes up is the sign to ask again.
+                (true, 0) => return,
+                (true, _) => watched.misses.saturating_add(1),
+            };
             if missing {
-                let wait = LOOKUP_SPACING
-                    .saturating_mul(1 << (watched.misses - 1).min(8))
-                    .min(RETRY_LAST);
-                watched.poll_at = Some(now.plus(wait));
+                let wait = LOOKUP_SPACING.saturating_mul(1 << (watched.misses - 1).min(8));
+                watched.poll_at = Some(now.plus(wait.min(RETRY_LAST)));
             }
         }
     }

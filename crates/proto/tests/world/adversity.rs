@@ -40,7 +40,11 @@ fn who_was_killed_and_comes_back_is_open_again_at_once() {
         world.run_for(5 * SECOND);
     }
     assert_eq!(world.sees(bob, alice), "open");
-    assert_eq!(world.notified(bob, alice).len(), before, "nobody noticed, the lease held");
+    assert_eq!(
+        world.notified(bob, alice).len(),
+        before,
+        "nobody noticed, the lease held"
+    );
     world.kill(alice);
     world.run_for(5 * MINUTE);
     world.boot(alice);
@@ -61,7 +65,11 @@ fn rfc2779_3_2_4_a_watcher_that_is_cut_off_knows_that_it_does_not_know() {
     world.run_for(HOUR);
     assert_eq!(world.sees(bob, alice), "unknown (no source)");
     let told = world.fetch(bob, alice).unwrap().told;
-    assert_eq!(word(&told), "unknown (no source)", "a fetch that nobody answered is no source");
+    assert_eq!(
+        word(&told),
+        "unknown (no source)",
+        "a fetch that nobody answered is no source"
+    );
     assert_eq!(told.document, None);
     world.heal();
     world.run_for(5 * SECOND);
@@ -195,7 +203,10 @@ fn relays_that_refuse_are_tried_again_and_less_and_less_often() {
     let pk = held.read.blinded(porchlight_wire::blind::Kind::Presence, today, 0);
     let newest = world.members[bob].disk.observed[&principal].sequence;
     for relay in &world.relays {
-        assert_eq!(relay.shelf.get(&pk, world.unix()).map(|beacon| beacon.sequence()), Some(newest));
+        assert_eq!(
+            relay.shelf.get(&pk, world.unix()).map(|beacon| beacon.sequence()),
+            Some(newest)
+        );
     }
 }
 
@@ -250,7 +261,11 @@ fn clocks_that_differ_by_half_a_minute_do_no_harm() {
         world.meet(alice, bob);
         let before = world.notified(bob, alice).len();
         world.run_for(HOUR);
-        assert_eq!(world.notified(bob, alice)[before..], [""; 0], "skews {of_alice} and {of_bob}");
+        assert_eq!(
+            world.notified(bob, alice)[before..],
+            [""; 0],
+            "skews {of_alice} and {of_bob}"
+        );
         assert_eq!(world.sees(bob, alice), "open");
     }
 }
@@ -333,7 +348,11 @@ fn whatever_happens_nobody_is_shown_open_who_is_gone_and_all_is_well_after_heali
         }
         world.run_for(5 * MINUTE);
         for of in &people {
-            let status = world.members[*of].disk.own.as_ref().map_or(Status::Open, |own| own.status);
+            let status = world.members[*of]
+                .disk
+                .own
+                .as_ref()
+                .map_or(Status::Open, |own| own.status);
             let shown = match status {
                 Status::Open => "open",
                 Status::Away => "away",

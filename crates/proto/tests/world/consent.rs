@@ -123,7 +123,9 @@ pub const fn refused(reason: Refusal) -> Response {
 /// Everything that is kept anywhere in the network.
 fn all_copies(world: &World) -> Vec<VerifiedBeacon> {
     let shelves = world.relays.iter().map(|relay| &relay.shelf);
-    shelves.flat_map(|shelf| shelf.iter().cloned().collect::<Vec<_>>()).collect()
+    shelves
+        .flat_map(|shelf| shelf.iter().cloned().collect::<Vec<_>>())
+        .collect()
 }
 
 fn opens_with(world: &World, beacon: &VerifiedBeacon, key: &ReadKey) -> Option<Vec<u8>> {
@@ -145,7 +147,10 @@ fn rfc2779_2_5_3_and_3_3_3_copies_are_readable_only_by_those_who_were_granted_th
     for copy in &copies {
         assert!(!in_clear(copy.bytes(), b"between the two"));
         let ids = [alice, bob].map(|who| *world.members[who].principal().as_bytes());
-        assert!(ids.iter().all(|id| !in_clear(copy.bytes(), id)), "no principal is named in clear");
+        assert!(
+            ids.iter().all(|id| !in_clear(copy.bytes(), id)),
+            "no principal is named in clear"
+        );
     }
     let notes = |key: &ReadKey| -> usize {
         let states = copies.iter().filter_map(|copy| opens_with(&world, copy, key));
@@ -160,7 +165,14 @@ fn rfc2779_2_5_3_and_3_3_3_copies_are_readable_only_by_those_who_were_granted_th
     assert!(matches!(notes(&held), 3 | 6), "bob can read every copy");
     let of_mallory = world.members[mallory].disk.identity.card.read_key();
     assert_eq!(notes(&of_mallory), 0);
-    assert!(copies.iter().filter(|copy| opens_with(&world, copy, &of_mallory).is_some()).count() <= 3, "her own card");
+    assert!(
+        copies
+            .iter()
+            .filter(|copy| opens_with(&world, copy, &of_mallory).is_some())
+            .count()
+            <= 3,
+        "her own card"
+    );
 }
 
 #[test]
@@ -176,7 +188,9 @@ fn nobody_without_an_invite_or_a_grant_gets_anything() {
     }
     let contact = world.members[alice].principal().to_string();
     for command in [
-        Command::Fetch { contact: contact.clone() },
+        Command::Fetch {
+            contact: contact.clone(),
+        },
         Command::Subscribe { contact },
     ] {
         assert!(world.call(mallory, command).is_err());
@@ -191,7 +205,11 @@ fn before_anybody_was_invited_no_presence_leaves_the_node() {
     let alice = world.join("alice");
     world.set(alice, Status::Busy, Some("to myself"));
     world.run_for(10 * MINUTE);
-    let kinds: BTreeSet<Kind> = world.members[alice].records.values().map(VerifiedBeacon::kind).collect();
+    let kinds: BTreeSet<Kind> = world.members[alice]
+        .records
+        .values()
+        .map(VerifiedBeacon::kind)
+        .collect();
     assert_eq!(kinds, BTreeSet::from([Kind::Card]));
 }
 
@@ -220,7 +238,14 @@ fn the_temporary_view_of_an_invite_ends_with_its_uses() {
     let (alice, bob) = (world.join("alice"), world.join("bob"));
     world.set(alice, Status::Away, None);
     let invite = world.invite(alice, 1);
-    let temporary = world.members[alice].disk.invites.values().next().unwrap().temporary.read_key();
+    let temporary = world.members[alice]
+        .disk
+        .invites
+        .values()
+        .next()
+        .unwrap()
+        .temporary
+        .read_key();
     let states = |world: &World| -> BTreeSet<Basic> {
         let copies = all_copies(world);
         let opened = copies.iter().filter_map(|copy| opens_with(world, copy, &temporary));
@@ -228,10 +253,18 @@ fn the_temporary_view_of_an_invite_ends_with_its_uses() {
             .map(|payload| PresenceState::from_bytes(&payload).unwrap().document.basic())
             .collect()
     };
-    assert_eq!(states(&world), BTreeSet::from([Basic::Open]), "whoever has the invite can read it");
+    assert_eq!(
+        states(&world),
+        BTreeSet::from([Basic::Open]),
+        "whoever has the invite can read it"
+    );
     world.add(bob, &invite).unwrap();
     world.run_for(MINUTE);
-    assert_eq!(states(&world), BTreeSet::from([Basic::Closed]), "and now it is closed for good");
+    assert_eq!(
+        states(&world),
+        BTreeSet::from([Basic::Closed]),
+        "and now it is closed for good"
+    );
     let before = all_copies(&world);
     for status in [Status::Open, Status::Busy] {
         world.set(alice, status, None);
@@ -239,10 +272,16 @@ fn the_temporary_view_of_an_invite_ends_with_its_uses() {
     }
     assert_eq!(states(&world), BTreeSet::from([Basic::Closed]));
     let unmoved = |copies: Vec<VerifiedBeacon>| -> BTreeSet<u64> {
-        let of_temporary = copies.iter().filter(|copy| opens_with(&world, copy, &temporary).is_some());
+        let of_temporary = copies
+            .iter()
+            .filter(|copy| opens_with(&world, copy, &temporary).is_some());
         of_temporary.map(VerifiedBeacon::sequence).collect()
     };
-    assert_eq!(unmoved(before), unmoved(all_copies(&world)), "nothing more is published there");
+    assert_eq!(
+        unmoved(before),
+        unmoved(all_copies(&world)),
+        "nothing more is published there"
+    );
 }
 
 #[test]
@@ -270,7 +309,14 @@ fn rfc2779_5_1_6_a_contacts_new_grant_does_not_undo_an_unsubscription() {
     let answer = deliver(&mut world, bob, alice, Admission::Open, envelope);
     assert_eq!(answer, Response::Delivered {});
     let of_bob = world.members[bob].principal();
-    assert_eq!(world.members[alice].disk.contacts[&of_bob].held.as_ref().unwrap().generation, 2);
+    assert_eq!(
+        world.members[alice].disk.contacts[&of_bob]
+            .held
+            .as_ref()
+            .unwrap()
+            .generation,
+        2
+    );
     assert_eq!(world.subscription(alice, &of_bob), None);
     world.set(bob, Status::Busy, None);
     world.run_for(MINUTE);
@@ -369,7 +415,10 @@ fn rfc2779_5_1_8_a_third_party_cannot_cancel_a_subscription() {
     let answer = deliver(&mut world, mallory, alice, Admission::Open, envelope);
     assert_eq!(answer, Response::Delivered {});
     let of_mallory = world.members[mallory].principal();
-    assert_eq!(world.subscription(alice, &of_mallory), Some(SubscriptionState::Cancelled));
+    assert_eq!(
+        world.subscription(alice, &of_mallory),
+        Some(SubscriptionState::Cancelled)
+    );
     assert_eq!(world.sees(alice, mallory), "unknown (no record)");
     assert_eq!(world.sees(alice, bob), "open");
 }
@@ -388,7 +437,10 @@ fn an_introduction_with_a_grant_or_card_that_does_not_stand_makes_no_contact() {
     };
     let bad: Vec<(SignedCard, SignedGrant)> = vec![
         // Bob's card, a grant to Bob, a grant by Bob, and a grant of a generation that only temporary views have.
-        (card(&world.members[bob], now), grant(&world.members[mallory], of_alice, 1, now)),
+        (
+            card(&world.members[bob], now),
+            grant(&world.members[mallory], of_alice, 1, now),
+        ),
         (current.clone(), grant(&world.members[mallory], of_bob, 1, now)),
         (current.clone(), grant(&world.members[bob], of_alice, 1, now)),
         (current, grant(&world.members[mallory], of_alice, 0, now)),

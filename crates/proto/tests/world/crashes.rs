@@ -99,7 +99,10 @@ fn a_crash_at_any_step_of_publishing_loses_nothing_and_uses_no_sequence_twice() 
         let (alice, bob) = (world.join("alice"), world.join("bob"));
         world.meet(alice, bob);
         plan(world, alice);
-        for (number, status) in [Status::Away, Status::Busy, Status::Closed, Status::Away].into_iter().enumerate() {
+        for (number, status) in [Status::Away, Status::Busy, Status::Closed, Status::Away]
+            .into_iter()
+            .enumerate()
+        {
             let key = format!("key-{number}");
             world.insist(alice, &presence(status, &key), &key);
             let own = world.members[alice].disk.own.clone().unwrap();
@@ -166,7 +169,9 @@ fn first_contact(world: &mut World, alice: Who, bob: Who, label: &str) {
         assert_eq!(added, 1, "{label}");
         assert_eq!(world.sees(one, other), "open", "{label}");
         // Each still publishes under the generation that the other holds.
-        let held = world.members[other].disk.contacts[&world.members[one].principal()].held.clone();
+        let held = world.members[other].disk.contacts[&world.members[one].principal()]
+            .held
+            .clone();
         let view = world.members[one].disk.views["contacts"].clone();
         assert_eq!(held.map(|held| held.read), Some(view.key.read_key()), "{label}");
     }
@@ -190,7 +195,10 @@ impl Reader {
             return;
         };
         let mine = self.dealt_with.last().map_or(0, |(number, _)| *number);
-        assert!(consumer.acknowledged <= mine, "nothing is acknowledged that was not dealt with");
+        assert!(
+            consumer.acknowledged <= mine,
+            "nothing is acknowledged that was not dealt with"
+        );
         for (number, row) in world.members[who].log.range(consumer.acknowledged + 1..) {
             if *number > mine {
                 self.dealt_with.push((*number, row.event.clone()));
@@ -228,7 +236,7 @@ fn an_acknowledging_consumer_loses_no_event_and_gets_none_twice_whenever_the_nod
                 world.restart_the_crashed(SECOND);
             }
         }
-        world.run_restarting(MINUTE);
+        world.run_restarting(2 * MINUTE);
         reader.read(world, bob);
         world.restart_the_crashed(SECOND);
         world.run_for(SECOND);
@@ -257,9 +265,17 @@ fn the_sequence_goes_on_above_the_ceiling_however_often_a_node_is_killed() {
         world.boot(alice);
         world.set(alice, if round % 2 == 0 { Status::Busy } else { Status::Away }, None);
         world.run_for(2 * SECOND);
-        let sequence = world.members[alice].records.values().map(|record| record.sequence()).max().unwrap();
+        let sequence = world.members[alice]
+            .records
+            .values()
+            .map(|record| record.sequence())
+            .max()
+            .unwrap();
         assert!(sequence > newest);
-        assert!(sequence <= world.members[alice].disk.ceiling, "the ceiling is above what was used");
+        assert!(
+            sequence <= world.members[alice].disk.ceiling,
+            "the ceiling is above what was used"
+        );
         newest = sequence;
     }
     assert_eq!(world.sees(bob, alice), "away");

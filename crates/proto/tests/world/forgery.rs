@@ -49,7 +49,14 @@ fn lie(entity: PrincipalId, issued: UnixMillis) -> PresenceState {
 }
 
 /// A record of these contents under `key`, as if made at `now`.
-fn seal(world: &mut World, key: &GenerationKey, payload: &[u8], sequence: u64, epoch: Epoch, now: UnixMillis) -> Vec<u8> {
+fn seal(
+    world: &mut World,
+    key: &GenerationKey,
+    payload: &[u8],
+    sequence: u64,
+    epoch: Epoch,
+    now: UnixMillis,
+) -> Vec<u8> {
     let draft = BeaconDraft {
         kind: Kind::Presence,
         epoch,
@@ -99,8 +106,7 @@ fn rfc2779_2_5_1_and_5_1_4_and_5_3_1_an_altered_record_is_not_shown() {
     world.set(alice, Status::Busy, None);
     world.run_for(5 * SECOND);
     let record = world.members[alice].records.values().next_back().unwrap().clone();
-    let newest = world
-        .members[alice]
+    let newest = world.members[alice]
         .records
         .values()
         .max_by_key(|record| record.sequence())
@@ -176,8 +182,7 @@ fn a_record_played_back_to_who_never_saw_it_is_not_shown_as_open() {
     world.kill(bob);
     world.set(alice, Status::Away, Some("while bob was away"));
     world.run_for(5 * SECOND);
-    let record = world
-        .members[alice]
+    let record = world.members[alice]
         .records
         .values()
         .max_by_key(|record| record.sequence())
@@ -238,14 +243,21 @@ fn rfc2779_5_2_4_and_5_3_3_who_can_read_a_view_cannot_write_it() {
     let carol = world.join("carol");
     world.meet(alice, carol);
     let principal = world.members[alice].principal();
-    let read = world.members[carol].disk.contacts[&principal].held.clone().unwrap().read;
+    let read = world.members[carol].disk.contacts[&principal]
+        .held
+        .clone()
+        .unwrap()
+        .read;
     let epoch = read.epoch(Kind::Presence, world.unix());
     let now = world.unix();
     let payload = lie(principal, now).to_bytes().unwrap();
     let before = world.notified(bob, alice).len();
     let mut own = [7; 64];
     own[32..].copy_from_slice(&read.to_bytes()[32..]);
-    for key in [GenerationKey::from_bytes(&read.to_bytes()), GenerationKey::from_bytes(&own)] {
+    for key in [
+        GenerationKey::from_bytes(&read.to_bytes()),
+        GenerationKey::from_bytes(&own),
+    ] {
         let mut bytes = seal(&mut world, &key, &payload, now.0 + 1, epoch, now);
         plant(&mut world, &bytes, mallory, bob);
         // The same at Alice's address.
@@ -275,7 +287,10 @@ fn rfc2779_5_1_1_a_record_about_somebody_else_is_not_shown() {
         world.send_record(bob, &bytes, source);
     }
     world.run_for(3 * SECOND);
-    assert_eq!((world.notified(bob, alice).len(), world.notified(bob, carol).len()), before);
+    assert_eq!(
+        (world.notified(bob, alice).len(), world.notified(bob, carol).len()),
+        before
+    );
     assert_eq!((world.sees(bob, alice), world.sees(bob, carol)), ("open", "open"));
     // What is wrong with its contents does not stop the next good one.
     world.set(alice, Status::Busy, None);
@@ -332,12 +347,22 @@ fn rfc2779_2_5_2_letters_played_back_change_nothing() {
             let from = world.node_of(Site::Member(mallory));
             let request = request.clone();
             let exchange = porchlight_proto::input::ExchangeId(1_000_000 + round);
-            world.input(*to, Input::Request { from, exchange, request });
+            world.input(
+                *to,
+                Input::Request {
+                    from,
+                    exchange,
+                    request,
+                },
+            );
         }
         world.run_for(10 * SECOND);
     }
     let after: Vec<_> = [alice, bob].map(|who| world.members[who].disk.contacts.clone()).into();
-    assert!(before == after, "a contact was changed by a letter that was played back");
+    assert!(
+        before == after,
+        "a contact was changed by a letter that was played back"
+    );
     let after: Vec<_> = [alice, bob].map(|who| world.members[who].history.len()).into();
     assert_eq!(events, after);
     assert_eq!(world.delivered.len(), sent, "nothing is sent because of it");
@@ -355,7 +380,14 @@ fn a_letter_passed_on_to_somebody_else_is_refused() {
         let exchange = porchlight_proto::input::ExchangeId(2_000_000);
         let from = world.node_of(Site::Member(bob));
         let answers = world.answers.len();
-        world.input(carol, Input::Request { from, exchange, request });
+        world.input(
+            carol,
+            Input::Request {
+                from,
+                exchange,
+                request,
+            },
+        );
         let refused = world.answers[answers..].to_vec();
         assert!(
             matches!(
