@@ -80,10 +80,12 @@ impl Connections {
         }
     }
 
-    /// Stay connected to this seed peer.
+    /// Stay connected to this seed peer, at this address or those named before.
     pub(crate) fn want_seed(&mut self, peer: PeerId, address: Multiaddr, pace: (Duration, Duration)) {
         self.seeds.insert(peer);
-        self.want(peer, vec![address], pace);
+        let known = self.wanted.get(&peer).map(|wanted| wanted.addresses.clone());
+        let addresses = known.unwrap_or_default().into_iter().chain([address]).collect();
+        self.want(peer, addresses, pace);
     }
 
     /// Stay connected to exactly these nodes of contacts.
@@ -107,13 +109,12 @@ impl Connections {
             tries: 0,
             not_before: now,
         });
-        for address in addresses {
-            if !wanted.addresses.contains(&address) {
-                wanted.addresses.push(address);
-                // A new address is worth a try at once.
-                wanted.not_before = now;
-            }
+        if addresses.iter().any(|address| !wanted.addresses.contains(address)) {
+            // A new address is worth a try at once, and a patient one.
+            wanted.not_before = now;
+            wanted.tries = 0;
         }
+        wanted.addresses = addresses;
     }
 
     /// Peers to dial now, with their addresses. Each is given a new date first, so that a dial that never ends is not

@@ -83,7 +83,7 @@ pub enum Denial {
 #[must_use]
 pub fn decide(disk: &Snapshot, subject: &Subject<'_>, action: Action, resource: Resource, now: UnixMillis) -> Decision {
     match (subject, action, resource) {
-        (Subject::View(name), Action::Fetch, Resource::OwnPresence) => view(disk, name),
+        (Subject::View(name), Action::Fetch, Resource::OwnPresence) => view(disk, name, now),
         (Subject::InviteHolder(id), Action::Fetch, Resource::OwnPresence) => invite_holder(disk, id, now),
         (Subject::TokenHolder(token, principal), Action::Introduce, Resource::Letters) => {
             token_holder(disk, token, principal, now)
@@ -109,16 +109,15 @@ pub fn decide(disk: &Snapshot, subject: &Subject<'_>, action: Action, resource: 
     }
 }
 
-/// A view is shown what it projects, as long as somebody holds its current generation.
-fn view(disk: &Snapshot, name: &str) -> Decision {
+/// A view is shown what it projects, as long as somebody holds its current generation by a grant that has not ended.
+fn view(disk: &Snapshot, name: &str, now: UnixMillis) -> Decision {
     let Some(view) = disk.views.get(name) else {
         return Decision::Deny(Denial::Unknown);
     };
     let watched = disk.contacts.values().any(|contact| {
-        contact
-            .granted
-            .as_ref()
-            .is_some_and(|granted| granted.view == name && granted.generation == view.generation)
+        contact.granted.as_ref().is_some_and(|granted| {
+            granted.view == name && granted.generation == view.generation && granted.not_after > now
+        })
     });
     if watched {
         Decision::Allow(view.projection)
@@ -173,3 +172,7 @@ fn held(disk: &Snapshot, principal: &PrincipalId, right: Right, now: UnixMillis)
         Some(_) => Decision::Deny(Denial::NotGranted),
     }
 }
+
+#[cfg(test)]
+#[path = "access/tests.rs"]
+mod tests;

@@ -13,13 +13,14 @@ use crate::rows::{ContactRow, GrantedView, HeldView, InviteRow, Projection, Subs
 use crate::step::Write;
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::{BlindedKey, Epoch, GenerationKey, Kind, ReadKey};
-use porchlight_wire::card::{Card, InviteRecord, SignedCard};
+use porchlight_wire::card::{InviteRecord, SignedCard};
 use porchlight_wire::device_list::DeviceList;
 use porchlight_wire::frame::{Admission, Refusal};
 use porchlight_wire::grant::{Grant, GrantSecrets, Right, SignedGrant};
 use porchlight_wire::ids::PrincipalId;
 use porchlight_wire::invite::{Invite, InviteToken};
 use porchlight_wire::letter::LetterBody;
+use porchlight_wire::time::UnixMillis;
 use std::collections::BTreeSet;
 
 /// The view that contacts are granted unless told otherwise.
@@ -158,7 +159,7 @@ impl Node {
     /// The lookup of the inviter's card has ended: they become a contact, and our introduction is on its way.
     pub(crate) fn on_inviter_card(&mut self, adding: Adding, record: &InviteRecord, found: &[(VerifiedBeacon, Epoch)]) {
         let principal = adding.invite.principal;
-        let Some((card, sequence)) = self.newest_card(&principal, &record.card, found) else {
+        let Some(card) = newest_card(&principal, &record.card, found, self.clock.unix) else {
             let what = "the invite was found, but not the card that says how to reach its maker; try again in a minute";
             return self.try_again(adding, CommandError::Nothing { what: what.to_owned() });
         };
@@ -196,7 +197,6 @@ impl Node {
             added: self.clock.unix,
             card_key: record.card.clone(),
             card,
-            card_sequence: sequence,
             held,
             granted: Some(granted),
             subscription: Some(state),
@@ -308,8 +308,7 @@ impl Node {
             told_name: introduction.name.map(str::to_owned),
             added: known.as_ref().map_or(self.clock.unix, |contact| contact.added),
             card_key: introduction.card_key.clone(),
-            card: introduction.card.clone(),
-            card_sequence: 0,
+            card: self.newer_card(&from, introduction.card),
             held,
             granted: Some(granted),
             subscription,
@@ -398,8 +397,7 @@ impl Node {
         let moved = row.held.as_ref().is_none_or(|old| old.read != held.read);
         row.held = Some(held);
         row.card_key = card_key.clone();
-        row.card = card.clone();
-        row.card_sequence = 0;
+        row.card = self.newer_card(from, card);
         row.told_name = name.map(str::to_owned).or(row.told_name);
         row.problem = None;
         let resumes = is_live(row.subscription);
@@ -549,19 +547,16 @@ impl Node {
         }
     }
 
-    /// The newest card among what a lookup found, with its sequence.
-    fn newest_card(
-        &self,
-        principal: &PrincipalId,
-        read: &ReadKey,
-        found: &[(VerifiedBeacon, Epoch)],
-    ) -> Option<(SignedCard, u64)> {
-        found.iter().find_map(|(beacon, epoch)| {
-            let payload = beacon.open(read, *epoch, SLOT).ok()?;
-            let signed = SignedCard::from_bytes(&payload).ok()?;
-            let _: Card = signed.verify(principal, self.clock.unix).ok()?;
-            Some((signed, beacon.sequence()))
-        })
+    /// The newer of the card we know and one that came in a letter: letters may be older than what was looked up.
+    fn newer_card(&self, principal: &PrincipalId, came: &SignedCard) -> SignedCard {
+        let known = self.disk.contacts.get(principal).zip(self.cards.get(principal));
+        let issued = came
+            .verify(principal, self.clock.unix)
+            .map_or(UnixMillis(0), |card| card.bundle.issued);
+        match known {
+            Some((row, card)) if card.bundle.issued > issued => row.card.clone(),
+            Some(_) | None => came.clone(),
+        }
     }
 
     /// Looks a contact's card up again: its addresses may be others now.
@@ -585,15 +580,14 @@ impl Node {
         let Some(contact) = self.disk.contacts.get(principal) else {
             return;
         };
-        let Some((card, sequence)) = self.newest_card(principal, &contact.card_key, found) else {
+        let Some(card) = newest_card(principal, &contact.card_key, found, self.clock.unix) else {
             return;
         };
-        if sequence <= contact.card_sequence {
+        if self.newer_card(principal, &card) == contact.card {
             return;
         }
         let mut row = contact.clone();
         row.card = card;
-        row.card_sequence = sequence;
         self.put_contact(row);
         self.letters_due_to(principal);
     }
@@ -678,6 +672,25 @@ impl Node {
             .find(|name| self.check_free(name, principal).is_ok())
             .unwrap_or(base)
     }
+}
+
+/// The newest card among what a lookup found, by when it was issued.
+fn newest_card(
+    principal: &PrincipalId,
+    read: &ReadKey,
+    found: &[(VerifiedBeacon, Epoch)],
+    now: UnixMillis,
+) -> Option<SignedCard> {
+    found
+        .iter()
+        .filter_map(|(beacon, epoch)| {
+            let payload = beacon.open(read, *epoch, SLOT).ok()?;
+            let signed = SignedCard::from_bytes(&payload).ok()?;
+            let card = signed.verify(principal, now).ok()?;
+            Some((card.bundle.issued, signed))
+        })
+        .max_by_key(|(issued, _)| *issued)
+        .map(|(_, signed)| signed)
 }
 
 /// Whether a grant brings anything that is not held already: another generation, or a longer time. Each grant ends a fixed

@@ -184,6 +184,12 @@ impl Node {
 
     fn seal_letter(&mut self, row: &LetterRow) -> Option<Vec<u8>> {
         let card = self.cards.get(&row.to)?;
+        let mut body = row.body.clone();
+        match &mut body {
+            // The letter may have waited; what it says about how to reach us is true today.
+            LetterBody::Introduce { current, .. } | LetterBody::Grant { current, .. } => *current = self.own_card(),
+            LetterBody::Renew {} | LetterBody::Ended {} | LetterBody::Refused { .. } => {}
+        }
         let letter = Letter {
             id: row.id,
             from: self.disk.identity.principal,
@@ -191,7 +197,7 @@ impl Node {
             to: row.to,
             to_device: card.bundle.device,
             created: row.created,
-            body: row.body.clone(),
+            body,
         };
         let signed = letter.sign(&self.disk.identity.device, &self.disk.identity.devices);
         envelope::seal(&card.bundle.envelope_key, &signed.to_bytes(), &mut self.rng)
@@ -332,16 +338,16 @@ impl Node {
     }
 
     fn open_letter(&mut self, from: NodeId, admission: &Admission, envelope: &[u8]) -> Result<(), Refusal> {
-        // Admission comes first: opening an envelope is work, and a stranger gets only so much of it.
-        let known = match admission {
-            Admission::Token(token) => self.disk.invites.values().any(|invite| &invite.token == token),
-            Admission::Open => self.is_contact_node(from),
-        };
-        if !known {
-            if matches!(admission, Admission::Token(_)) {
-                return Err(Refusal::NotAdmitted);
+        // Admission comes first: opening an envelope is work, and a stranger gets only so much of it. Those who show an
+        // invite have a share of their own, so that a flood of others does not keep them out.
+        let now = self.clock.instant;
+        match admission {
+            Admission::Token(token) if self.disk.invites.values().any(|invite| &invite.token == token) => {
+                spend(&mut self.invited_credit, now)?;
             }
-            self.spend_on_stranger()?;
+            Admission::Token(_) => return Err(Refusal::NotAdmitted),
+            Admission::Open if self.is_contact_node(from) => {}
+            Admission::Open => spend(&mut self.stranger_credit, now)?,
         }
         let plaintext = envelope::open(envelope, &self.disk.identity.envelope).map_err(|_| Refusal::CannotOpen)?;
         let signed = SignedLetter::from_bytes(&plaintext).map_err(|_| Refusal::Invalid)?;
@@ -420,18 +426,17 @@ impl Node {
             }
         }
     }
+}
 
-    /// One token out of a bucket that all strangers share.
-    fn spend_on_stranger(&mut self) -> Result<(), Refusal> {
-        let now = self.clock.instant.0;
-        let burst = u64::from(STRANGER_BURST) * STRANGER_REFILL;
-        let floor = self.stranger_credit.max(now);
-        if floor.saturating_sub(now).saturating_add(STRANGER_REFILL) > burst {
-            return Err(Refusal::TooMany);
-        }
-        self.stranger_credit = floor.saturating_add(STRANGER_REFILL);
-        Ok(())
+/// One token out of a bucket that all of one class share; `credit` is until when its tokens were used up.
+fn spend(credit: &mut u64, now: Instant) -> Result<(), Refusal> {
+    let burst = u64::from(STRANGER_BURST) * STRANGER_REFILL;
+    let floor = (*credit).max(now.0);
+    if floor.saturating_sub(now.0).saturating_add(STRANGER_REFILL) > burst {
+        return Err(Refusal::TooMany);
     }
+    *credit = floor.saturating_add(STRANGER_REFILL);
+    Ok(())
 }
 
 const fn kind_of(body: &LetterBody) -> &'static str {

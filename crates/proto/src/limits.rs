@@ -118,5 +118,8 @@ pub const CARD_PACE: u64 = 2_000;
 /// The least time between two lookups of one contact's card.
 pub const CARD_SPACING: u64 = 5_000;
 
+/// The longest time between two lookups of the card of a contact who is there but not connected.
+pub const CARD_REPAIR_LAST: u64 = 3_600_000;
+
 /// A day, in milliseconds.
 pub const DAY: u64 = 86_400_000;

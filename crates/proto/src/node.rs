@@ -82,6 +82,8 @@ pub struct Node {
     pub(crate) outbox: Outbox,
     /// Until when the tokens for strangers' envelopes were used up.
     pub(crate) stranger_credit: u64,
+    /// The same for envelopes that come with an invite's token.
+    pub(crate) invited_credit: u64,
 
     pub(crate) connected: BTreeMap<NodeId, bool>,
     pub(crate) live: Vec<LiveNode>,
@@ -186,6 +188,7 @@ impl Node {
             cards: BTreeMap::new(),
             outbox: Outbox::default(),
             stranger_credit: 0,
+            invited_credit: 0,
             connected: BTreeMap::new(),
             live: Vec::new(),
             live_changed: false,

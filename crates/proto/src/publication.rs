@@ -303,7 +303,10 @@ impl Node {
         let refresh = publication.refresh_at.is_some_and(|at| at <= now);
         if publication.dirty || rolled || refresh {
             publication.dirty = true;
-            let may = if publication.gossip {
+            let may = if *name == Name::Card && self.has_nowhere() {
+                // The first card would say nothing, and stand in the way of the next one for the pace.
+                false
+            } else if publication.gossip {
                 publication.bucket.refill(now);
                 publication.bucket.tokens > 0
             } else {
@@ -465,6 +468,11 @@ impl Node {
             issued: self.clock.unix,
         };
         bundle.sign(&self.disk.identity.device, &self.disk.identity.devices)
+    }
+
+    /// Whether this node is still finding out where it is.
+    fn has_nowhere(&self) -> bool {
+        self.config.card_addresses && self.listening.is_empty() && self.connected_seeds().is_empty()
     }
 
     /// Where this node can be dialled; addresses that only this machine can use come last.

@@ -168,8 +168,6 @@ pub struct ContactRow {
     pub card_key: ReadKey,
     /// Their card as last verified.
     pub card: SignedCard,
-    /// The sequence of the beacon the card came in; 0: it came in a letter.
-    pub card_sequence: u64,
     /// What we hold of theirs.
     pub held: Option<HeldView>,
     /// What they hold of ours.

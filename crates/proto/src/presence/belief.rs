@@ -84,3 +84,7 @@ pub fn belief(record: Option<&Record<'_>>, live: bool, clock: Clock) -> Told {
         sequence: Some(record.sequence),
     }
 }
+
+#[cfg(test)]
+#[path = "belief/tests.rs"]
+mod tests;

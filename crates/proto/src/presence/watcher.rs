@@ -3,9 +3,12 @@
 
 use crate::access::{Action, Resource, Subject, decide};
 use crate::clock::Instant;
-use crate::event::{Event, Source, Told};
+use crate::event::{Event, Source, Told, Verdict};
 use crate::input::{BeaconSource, CommandError, ContactPresence, LookupId, Reply, RequestId};
-use crate::limits::{BACKGROUND_LOOKUPS, DAY, LOOKUP_LIVE, LOOKUP_SPACING, LOOKUPS, PROVISIONAL_POLL, RETRY_LAST};
+use crate::limits::{
+    BACKGROUND_LOOKUPS, CARD_REPAIR_LAST, CARD_SPACING, DAY, LOOKUP_LIVE, LOOKUP_SPACING, LOOKUPS, PROVISIONAL_POLL,
+    RETRY_LAST,
+};
 use crate::node::{Node, Purpose};
 use crate::presence::belief::{Received, Record, belief, lease_end};
 use crate::publication::SLOT;
@@ -38,6 +41,9 @@ pub(crate) struct Watched {
     not_before: Instant,
     repair_at: Option<Instant>,
     poll_at: Option<Instant>,
+    /// When to look up their card, because they are there but not connected; and how often that was done.
+    card_at: Option<Instant>,
+    card_tries: u32,
     /// Lookups in a row that were answered, while no record of the view we hold is known yet.
     misses: u32,
 }
@@ -71,6 +77,8 @@ impl Node {
                     not_before: Instant(0),
                     repair_at: None,
                     poll_at: Some(self.clock.instant),
+                    card_at: None,
+                    card_tries: 0,
                     misses: 0,
                 },
             );
@@ -247,6 +255,18 @@ impl Node {
         watched.lookup_live_until = watched.lookup_live_until.filter(|until| *until > self.clock.instant);
         let told = self.believe(principal, watched.received, watched.from_disk, live);
         let changed = told.verdict != watched.told.verdict || told.document != watched.told.document;
+        let apart = told.verdict == Verdict::AsRecorded
+            && told
+                .document
+                .as_ref()
+                .is_some_and(|document| document.basic() == Basic::Open)
+            && !self.is_connected(principal);
+        if !apart {
+            watched.card_at = None;
+            watched.card_tries = 0;
+        } else if watched.card_at.is_none() {
+            watched.card_at = Some(self.clock.instant);
+        }
         let old = std::mem::replace(&mut watched.told, told.clone());
         self.watched.insert(*principal, watched);
         if changed && let Some(contact) = self.disk.contacts.get(principal) {
@@ -282,8 +302,43 @@ impl Node {
                 watched.not_before = now.plus(LOOKUP_SPACING);
                 self.look_for(&principal, None);
             }
+            self.find_node(&principal);
             self.notice_silence(&principal);
         }
+    }
+
+    /// A contact who is there may be at another address than we know: its node is looked up, less and less often, until
+    /// it is connected. Relays carry presence meanwhile.
+    fn find_node(&mut self, principal: &PrincipalId) {
+        let now = self.clock.instant;
+        let connected = self.is_connected(principal);
+        let Some(watched) = self.watched.get_mut(principal) else {
+            return;
+        };
+        if watched.card_at.is_none_or(|at| at > now) {
+            return;
+        }
+        if connected {
+            watched.card_at = None;
+            watched.card_tries = 0;
+            return;
+        }
+        let wait = CARD_SPACING
+            .saturating_mul(1 << watched.card_tries.min(10))
+            .min(CARD_REPAIR_LAST);
+        watched.card_tries = watched.card_tries.saturating_add(1);
+        watched.card_at = Some(now.plus(wait));
+        self.look_for_card(principal);
+    }
+
+    /// Whether the node that `principal`'s card names is connected.
+    fn is_connected(&self, principal: &PrincipalId) -> bool {
+        self.cards.get(principal).is_some_and(|card| {
+            card.bundle
+                .addresses
+                .iter()
+                .any(|address| self.connected.contains_key(&address.node))
+        })
     }
 
     /// Whether time alone changes what is told.
@@ -331,7 +386,10 @@ impl Node {
                     .map(|row| row.received.plus(STALE_AFTER))
                     .filter(|at| *at > self.clock.unix)
                     .map(|at| self.instant_of(at));
-                [lookup, over, source, silent].into_iter().flatten().min()
+                [lookup, over, source, silent, watched.card_at]
+                    .into_iter()
+                    .flatten()
+                    .min()
             })
             .min()
     }

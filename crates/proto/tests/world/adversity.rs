@@ -3,9 +3,10 @@
 use crate::network::Site;
 use crate::{HOUR, LEASE, MINUTE, SECOND, Status, World, word};
 use porchlight_proto::event::{Source, Verdict};
+use porchlight_wire::blind::Kind;
 
 #[test]
-fn rfc2779_3_2_4_and_3_2_5_kill_9_of_the_presentity_leads_to_closed_within_the_lease() {
+fn rfc2779_3_2_5_kill_9_of_the_presentity_leads_to_closed_within_the_lease() {
     // Killed at any moment of its refreshing.
     for offset in (0..60).step_by(7) {
         let mut world = World::new(60);
@@ -78,7 +79,7 @@ fn rfc2779_3_2_4_a_watcher_that_is_cut_off_knows_that_it_does_not_know() {
 }
 
 #[test]
-fn a_presentity_that_is_cut_off_lapses_and_comes_back() {
+fn rfc2779_3_2_4_a_presentity_that_is_cut_off_lapses_and_comes_back() {
     let mut world = World::new(63);
     let (alice, bob) = (world.join("alice"), world.join("bob"));
     world.meet(alice, bob);
@@ -176,11 +177,31 @@ fn relays_that_come_back_empty_are_given_copies() {
     assert_eq!(world.fetch(bob, alice).unwrap().told.source, Some(Source::Dht));
     let principal = world.members[alice].principal();
     let read = world.members[bob].disk.contacts[&principal].held.clone().unwrap().read;
-    let today = read.epoch(porchlight_wire::blind::Kind::Presence, world.unix());
-    let pk = read.blinded(porchlight_wire::blind::Kind::Presence, today, 0);
+    let today = read.epoch(Kind::Presence, world.unix());
+    let pk = read.blinded(Kind::Presence, today, 0);
     for relay in &world.relays {
         assert!(relay.shelf.get(&pk, world.unix()).is_some(), "every relay has a copy");
     }
+}
+
+#[test]
+fn what_reached_nobody_is_put_as_soon_as_a_relay_appears() {
+    let mut world = World::new(74);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    world.meet(alice, bob);
+    for relay in 0..3 {
+        world.relay_goes(relay);
+        world.relays[relay].shelf = porchlight_wire::shelf::Shelf::new(crate::member::SHELF);
+    }
+    world.kill(alice);
+    world.run_for(5 * SECOND);
+    world.boot(alice);
+    world.run_for(5 * SECOND);
+    assert!(world.relays[0].shelf.is_empty());
+    world.relay_comes(0);
+    world.run_for(3 * SECOND);
+    let kinds: Vec<_> = world.relays[0].shelf.iter().map(|record| record.kind()).collect();
+    assert!(kinds.contains(&Kind::Card) && kinds.contains(&Kind::Presence), "{kinds:?}");
 }
 
 #[test]
@@ -199,8 +220,8 @@ fn relays_that_refuse_are_tried_again_and_less_and_less_often() {
     world.run_for(6 * MINUTE);
     let principal = world.members[alice].principal();
     let held = world.members[bob].disk.contacts[&principal].held.clone().unwrap();
-    let today = held.read.epoch(porchlight_wire::blind::Kind::Presence, world.unix());
-    let pk = held.read.blinded(porchlight_wire::blind::Kind::Presence, today, 0);
+    let today = held.read.epoch(Kind::Presence, world.unix());
+    let pk = held.read.blinded(Kind::Presence, today, 0);
     let newest = world.members[bob].disk.observed[&principal].sequence;
     for relay in &world.relays {
         assert_eq!(
@@ -246,6 +267,26 @@ fn a_watcher_that_restarts_shows_what_it_had_as_cached_and_never_past_its_lease(
     assert_eq!((word(&told), told.source), ("away", Some(Source::Cache)));
     world.run_for(LEASE);
     assert_eq!(world.sees(bob, alice), "closed (lapsed)");
+}
+
+#[test]
+fn a_watcher_that_restarts_before_the_copies_are_renewed_learns_of_a_change_before_the_lease_is_over() {
+    let mut world = World::new(73);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    world.meet(alice, bob);
+    world.run_for(40 * SECOND);
+    world.set(alice, Status::Away, None);
+    world.run_for(5 * SECOND);
+    // The record just put paces the next put by half a minute: who comes up in between finds the old one.
+    world.kill(bob);
+    world.set(alice, Status::Closed, None);
+    world.boot(bob);
+    world.members[bob].topics.clear();
+    world.run_for(2 * SECOND);
+    assert_eq!(world.sees(bob, alice), "away");
+    world.run_for(LEASE);
+    assert_eq!(world.sees(bob, alice), "closed");
+    assert!(!world.notified(bob, alice).contains(&"closed (lapsed)"));
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn a_flood_of_strangers_letters_is_bounded_and_stops_nobody_else() {
     }
     let answer = deliver(&mut world, mallory, alice, Admission::Open, envelope.clone());
     assert_eq!(answer, refused(Refusal::TooMany));
-    // A contact and the holder of an invite are heard in the middle of it.
+    // Contacts and holders of an invite are heard in the middle of it.
     let body = grant_letter(&world, bob, alice, 7);
     let of_bob = letter(&mut world, bob, alice, body);
     let answer = deliver(&mut world, bob, alice, Admission::Open, of_bob);
@@ -134,6 +134,28 @@ fn a_flood_of_strangers_letters_is_bounded_and_stops_nobody_else() {
     let of_carol = letter(&mut world, carol, alice, body);
     let answer = deliver(&mut world, carol, alice, Admission::Token(token), of_carol);
     assert_eq!(answer, Response::Delivered {});
+}
+
+#[test]
+fn a_flood_by_the_holder_of_an_invite_is_bounded_too() {
+    let mut world = World::new(188);
+    let (alice, bob, mallory) = (world.join("alice"), world.join("bob"), world.join("mallory"));
+    let invite = world.invite(alice, 5);
+    let token = Invite::parse(&invite).unwrap().token;
+    let body = grant_letter(&world, mallory, alice, 1);
+    let envelope = letter(&mut world, mallory, alice, body);
+    let mut tried = 0;
+    for _ in 0..1_000 {
+        let admission = Admission::Token(token.clone());
+        if deliver(&mut world, mallory, alice, admission, envelope.clone()) != refused(Refusal::TooMany) {
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, STRANGER_BURST);
+    // Whoever is turned away because of it tries again.
+    world.add(bob, &invite).unwrap();
+    world.run_for(MINUTE);
+    assert_eq!(world.contacts(bob)[0].subscription, Some(SubscriptionState::Active));
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn opens_with(world: &World, beacon: &VerifiedBeacon, key: &ReadKey) -> Option<V
 }
 
 #[test]
-fn rfc2779_2_5_3_and_3_3_3_copies_are_readable_only_by_those_who_were_granted_the_view() {
+fn rfc2779_2_5_3_copies_are_readable_only_by_those_who_were_granted_the_view() {
     let mut world = World::new(120);
     let (alice, bob, mallory) = (world.join("alice"), world.join("bob"), world.join("mallory"));
     world.meet(alice, bob);
@@ -176,7 +176,7 @@ fn rfc2779_2_5_3_and_3_3_3_copies_are_readable_only_by_those_who_were_granted_th
 }
 
 #[test]
-fn nobody_without_an_invite_or_a_grant_gets_anything() {
+fn rfc2779_3_3_3_whoever_gets_at_the_copies_is_told_nothing_without_a_grant() {
     let mut world = World::new(121);
     let (alice, bob, mallory) = (world.join("alice"), world.join("bob"), world.join("mallory"));
     world.meet(alice, bob);
@@ -197,6 +197,16 @@ fn nobody_without_an_invite_or_a_grant_gets_anything() {
     }
     assert!(world.members[mallory].shown.is_empty());
     assert!(world.members[mallory].disk.observed.is_empty());
+    // She knows where a copy is, and asks for it under a contact of her own.
+    let carol = world.join("carol");
+    world.meet(mallory, carol);
+    let copy = world.members[alice].records.values().next_back().unwrap().clone();
+    for relay in &mut world.relays {
+        relay.lie = Some(copy.clone());
+    }
+    let told = world.fetch(mallory, carol).unwrap().told;
+    assert_eq!(crate::word(&told), "open", "carol's own, and nothing of alice's");
+    assert_eq!(told.document.unwrap().entity, world.members[carol].principal());
 }
 
 #[test]

@@ -89,6 +89,23 @@ fn rfc2779_3_2_2_a_subscription_asked_for_while_the_inviter_is_away_is_granted_w
 }
 
 #[test]
+fn an_inviter_who_comes_back_at_another_address_is_found_there() {
+    let mut world = World::new(17);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    let invite = world.invite_for(alice, 1, DAY);
+    world.stop(alice);
+    world.run_for(HOUR);
+    world.add(bob, &invite).unwrap();
+    world.run_for(MINUTE);
+    world.members[alice].move_to("/dns/alice.example/tcp/4999");
+    world.boot(alice);
+    world.run_for(5 * MINUTE);
+    assert_eq!(world.contacts(bob)[0].subscription, Some(SubscriptionState::Active));
+    assert_eq!(world.contacts(alice).len(), 1);
+    assert_eq!((world.sees(bob, alice), world.sees(alice, bob)), ("open", "open"));
+}
+
+#[test]
 fn an_inviter_who_is_there_but_not_reachable_is_seen_through_the_temporary_view() {
     let mut world = World::new(4);
     let (alice, bob) = (world.join("alice"), world.join("bob"));
@@ -127,7 +144,7 @@ fn a_used_up_invite_says_so_before_anything_is_done() {
 }
 
 #[test]
-fn of_two_who_race_for_the_last_use_one_is_refused_and_told() {
+fn rfc2779_5_1_5_of_two_who_race_for_the_last_use_one_is_refused_and_told() {
     let mut world = World::new(6);
     let (alice, bob, carol) = (world.join("alice"), world.join("bob"), world.join("carol"));
     let invite = world.invite(alice, 1);
@@ -326,4 +343,49 @@ fn first_contact_comes_about_although_a_third_of_everything_is_lost() {
         let approved = world.count(alice, |event| matches!(event, Event::WatcherApproved { .. }));
         assert_eq!(approved, 1, "a repeated introduction is told once");
     }
+}
+
+#[test]
+fn rfc2779_5_1_11_the_presentity_learns_who_watches_when_it_begins_and_afterwards() {
+    let mut world = World::new(15);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    let invite = world.invite(alice, 2);
+    let approved = |world: &World, who| world.count(who, |event| matches!(event, Event::WatcherApproved { .. }));
+    assert_eq!(approved(&world, alice), 0);
+    world.add(bob, &invite).unwrap();
+    world.run_for(10 * SECOND);
+    let of_bob = world.members[bob].principal();
+    let events = world.members[alice].history.clone();
+    assert!(events.iter().any(|row| matches!(
+        &row.event,
+        Event::WatcherApproved { contact, principal, view } if contact == "bob" && *principal == of_bob && view == "contacts"
+    )));
+    world.kill(alice);
+    world.boot(alice);
+    let contact = &world.contacts(alice)[0];
+    assert!(contact.watches_me);
+    assert_eq!(contact.principal, of_bob);
+}
+
+#[test]
+fn rfc2779_5_1_10_the_state_of_a_subscription_can_be_asked_for_at_any_time() {
+    let mut world = World::new(16);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    let invite = world.invite(alice, 1);
+    world.cut(Site::Member(alice), [Site::Member(bob)]);
+    world.add(bob, &invite).unwrap();
+    let states = |world: &mut World| {
+        let listed = world.contacts(bob)[0].subscription;
+        assert_eq!(world.told(bob, alice).subscription, listed);
+        listed
+    };
+    assert_eq!(states(&mut world), Some(SubscriptionState::Provisional));
+    world.heal();
+    world.run_for(6 * MINUTE);
+    assert_eq!(states(&mut world), Some(SubscriptionState::Active));
+    let contact = "alice".to_owned();
+    world.call(bob, Command::Unsubscribe { contact }).unwrap();
+    assert_eq!(states(&mut world), None);
+    world.run_for(HOUR);
+    assert_eq!(world.contacts(alice).len(), 1);
 }

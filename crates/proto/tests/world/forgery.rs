@@ -1,6 +1,7 @@
 //! Records and letters that are forged, altered, recorded and played back, outdated or too early: none of them changes
 //! what anybody is told.
 
+use crate::consent::{deliver, introduction, letter, refused};
 use crate::network::Site;
 use crate::{Command, DAY, Event, HOUR, LEASE, MINUTE, SECOND, Status, Who, World};
 use porchlight_proto::Input;
@@ -8,8 +9,10 @@ use porchlight_proto::event::Source;
 use porchlight_proto::input::BeaconSource;
 use porchlight_wire::beacon::{BeaconDraft, BeaconError, VerifiedBeacon};
 use porchlight_wire::blind::{Epoch, GenerationKey, Kind};
-use porchlight_wire::frame::{Refusal, Request, Response};
+use porchlight_wire::envelope;
+use porchlight_wire::frame::{Admission, Refusal, Request, Response};
 use porchlight_wire::ids::PrincipalId;
+use porchlight_wire::invite::Invite;
 use porchlight_wire::presence::{Basic, Note, PresenceDocument, PresenceState, PresenceTuple};
 use porchlight_wire::time::UnixMillis;
 use std::collections::BTreeMap;
@@ -101,7 +104,7 @@ fn is_unmoved(world: &mut World, alice: Who, bob: Who, shown: &str) {
 }
 
 #[test]
-fn rfc2779_2_5_1_and_5_1_4_and_5_3_1_an_altered_record_is_not_shown() {
+fn rfc2779_5_3_1_an_altered_notification_is_not_shown() {
     let (mut world, alice, bob, mallory) = two_and_a_stranger(80);
     world.set(alice, Status::Busy, None);
     world.run_for(5 * SECOND);
@@ -237,9 +240,62 @@ fn relays_that_serve_an_outdated_copy_do_not_set_a_watcher_back() {
 }
 
 #[test]
-fn rfc2779_5_2_4_and_5_3_3_who_can_read_a_view_cannot_write_it() {
-    let (mut world, alice, bob, mallory) = two_and_a_stranger(86);
-    // Carol is a contact of Alice's as well: she holds the 64 bytes that read the view, and signs with what she has.
+fn rfc2779_5_1_4_what_relays_answer_is_taken_only_if_it_is_the_presentitys() {
+    let (mut world, alice, bob, mallory) = two_and_a_stranger(91);
+    let carol = world.join("carol");
+    world.meet(carol, mallory);
+    world.set(alice, Status::Busy, None);
+    world.run_for(MINUTE);
+    // Every relay adds the record of somebody else to its answer: as good a record as any, but of another.
+    let others: Vec<VerifiedBeacon> = [carol, mallory, bob]
+        .iter()
+        .map(|who| world.members[*who].records.values().next_back().unwrap().clone())
+        .collect();
+    for other in others {
+        for relay in &mut world.relays {
+            relay.lie = Some(other.clone());
+        }
+        is_unmoved(&mut world, alice, bob, "busy");
+    }
+}
+
+#[test]
+fn rfc2779_2_5_1_an_altered_letter_is_refused() {
+    let mut world = World::new(92);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    let invite = world.invite(alice, 1);
+    let token = Invite::parse(&invite).unwrap().token;
+    let body = introduction(&world, bob, alice, token.clone());
+    let envelope = letter(&mut world, bob, alice, body);
+    let admission = || Admission::Token(token.clone());
+    for position in (2..envelope.len()).step_by(97) {
+        let mut altered = envelope.clone();
+        altered[position] ^= 1;
+        let answer = deliver(&mut world, bob, alice, admission(), altered);
+        assert_eq!(answer, refused(Refusal::CannotOpen), "byte {position}");
+        // Not faster than anybody may try.
+        world.run_for(SECOND);
+    }
+    // Opened, altered and sealed again by somebody in between who could do that.
+    let identity = world.members[alice].disk.identity.clone();
+    let signed = envelope::open(&envelope, &identity.envelope).unwrap();
+    for position in (0..signed.len()).step_by(41) {
+        let mut altered = signed.to_vec();
+        altered[position] ^= 1;
+        let altered = envelope::seal(&identity.envelope.public(), &altered, &mut world.rng).unwrap();
+        let answer = deliver(&mut world, bob, alice, admission(), altered);
+        assert_ne!(answer, Response::Delivered {}, "byte {position}");
+        assert_ne!(answer, refused(Refusal::TooMany));
+        world.run_for(SECOND);
+    }
+    assert_eq!(world.contacts(alice), []);
+    let answer = deliver(&mut world, bob, alice, admission(), envelope);
+    assert_eq!(answer, Response::Delivered {}, "as it was written, it is taken");
+}
+
+/// Somebody who signs with `key` what says it is Alice's makes nobody believe it.
+fn a_forgery_is_not_shown(seed: u8, forger_reads_the_view: bool) {
+    let (mut world, alice, bob, mallory) = two_and_a_stranger(seed);
     let carol = world.join("carol");
     world.meet(alice, carol);
     let principal = world.members[alice].principal();
@@ -248,26 +304,38 @@ fn rfc2779_5_2_4_and_5_3_3_who_can_read_a_view_cannot_write_it() {
         .clone()
         .unwrap()
         .read;
-    let epoch = read.epoch(Kind::Presence, world.unix());
+    let key = if forger_reads_the_view {
+        // The 64 bytes that read the view, and a signing key of one's own.
+        let mut own = [7; 64];
+        own[32..].copy_from_slice(&read.to_bytes()[32..]);
+        GenerationKey::from_bytes(&own)
+    } else {
+        GenerationKey::from_bytes(&[9; 64])
+    };
     let now = world.unix();
     let payload = lie(principal, now).to_bytes().unwrap();
     let before = world.notified(bob, alice).len();
-    let mut own = [7; 64];
-    own[32..].copy_from_slice(&read.to_bytes()[32..]);
-    for key in [
-        GenerationKey::from_bytes(&read.to_bytes()),
-        GenerationKey::from_bytes(&own),
-    ] {
-        let mut bytes = seal(&mut world, &key, &payload, now.0 + 1, epoch, now);
-        plant(&mut world, &bytes, mallory, bob);
-        // The same at Alice's address.
-        bytes[2..34].copy_from_slice(read.blinded(Kind::Presence, epoch, 0).as_bytes());
-        let verdict = VerifiedBeacon::verify(&bytes, &world.network, now);
-        assert_eq!(verdict, Err(BeaconError::Certificate));
-        plant(&mut world, &bytes, carol, bob);
-    }
+    let epoch = key.read_key().epoch(Kind::Presence, now);
+    let mut bytes = seal(&mut world, &key, &payload, now.0 + 1, epoch, now);
+    plant(&mut world, &bytes, mallory, bob);
+    // The same at Alice's address of today.
+    let address = read.blinded(Kind::Presence, read.epoch(Kind::Presence, now), 0);
+    bytes[2..34].copy_from_slice(address.as_bytes());
+    let verdict = VerifiedBeacon::verify(&bytes, &world.network, now);
+    assert_eq!(verdict, Err(BeaconError::Certificate));
+    plant(&mut world, &bytes, carol, bob);
     assert_eq!(world.notified(bob, alice).len(), before);
     is_unmoved(&mut world, alice, bob, "open");
+}
+
+#[test]
+fn rfc2779_5_2_4_a_third_party_cannot_forge_a_notification() {
+    a_forgery_is_not_shown(86, false);
+}
+
+#[test]
+fn rfc2779_5_3_3_not_even_a_fellow_watcher_can_write_what_she_can_read() {
+    a_forgery_is_not_shown(93, true);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! A member of the world: a core, its disk, and what its process holds besides. Steps are committed here, and crashes
 //! happen here.
 
+use crate::LEASE;
 use crate::network::Relay;
-use crate::{LEASE, is_open};
 use porchlight_proto::event::{Event, Told};
 use porchlight_proto::input::{LiveNode, RequestId};
 use porchlight_proto::rows::{EventRow, Identity, SubscriptionState};
@@ -64,7 +64,7 @@ pub struct Member {
     pub address: NodeAddress,
     pub topics: BTreeSet<TopicIndex>,
     pub follow: Vec<BlindedKey>,
-    pub keep: BTreeSet<NodeId>,
+    pub keep: BTreeSet<NodeAddress>,
     pub connected: BTreeSet<NodeId>,
     pub live: Vec<LiveNode>,
     /// What its own node serves.
@@ -143,6 +143,11 @@ impl Member {
     pub fn restore(&mut self, seed: [u8; 32], clock: Clock) {
         self.boot += 1;
         self.node = Some(Node::restore(self.disk.clone(), self.config.clone(), seed, clock));
+    }
+
+    /// From its next start on it can be dialled elsewhere.
+    pub fn move_to(&mut self, address: &str) {
+        self.address.address = Address::parse(address).unwrap();
     }
 
     /// Everything that was only in the process is gone.
@@ -276,14 +281,6 @@ impl Member {
             place.1
         );
         self.records.insert(place, beacon.clone());
-    }
-
-    /// Whether its clients were ever told that this one is open.
-    pub fn was_shown_open(&self, of: &PrincipalId) -> bool {
-        self.history.iter().any(|row| match &row.event {
-            Event::PresenceChanged { principal, new, .. } => principal == of && is_open(new),
-            _ => false,
-        })
     }
 }
 

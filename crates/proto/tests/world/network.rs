@@ -36,6 +36,8 @@ pub struct Relay {
     pub up: bool,
     /// Frozen: it serves what it has and accepts nothing new.
     pub stuck: bool,
+    /// It answers with this, whatever it is asked for.
+    pub lie: Option<VerifiedBeacon>,
 }
 
 impl Relay {
@@ -48,6 +50,7 @@ impl Relay {
             shelf: Shelf::new(SHELF),
             up: true,
             stuck: false,
+            lie: None,
         }
     }
 }
@@ -215,11 +218,14 @@ impl World {
                 self.tell(who, 500, Input::Worked { pk, nonce });
             }
             Effect::Request {
-                exchange, to, request, ..
-            } => self.send_request(who, exchange, to, request),
+                exchange,
+                to,
+                addresses,
+                request,
+            } => self.send_request(who, exchange, to, &addresses, request),
             Effect::Respond { exchange, response } => self.send_answer(who, exchange, response),
             Effect::Keep { contacts } => {
-                self.members[who].keep = contacts.iter().map(|address| address.node).collect();
+                self.members[who].keep = contacts.into_iter().collect();
                 self.links_change(50);
             }
             Effect::Halt => {
@@ -363,11 +369,14 @@ impl World {
         let mut found = Vec::new();
         let mut answered = 0;
         for site in self.sites() {
-            let asked = matches!(site, Site::Relay(_)) || at.iter().any(|address| address.node == self.node_of(site));
+            let asked = matches!(site, Site::Relay(_)) || at.contains(self.address_of(site));
             if !asked || site == Site::Member(who) || !self.can_reach(Site::Member(who), site) {
                 continue;
             }
             answered += 1;
+            if let Site::Relay(relay) = site {
+                found.extend(self.relays[relay].lie.clone());
+            }
             let shelf = match site {
                 Site::Member(other) => &self.members[other].shelf,
                 Site::Relay(relay) => &self.relays[relay].shelf,
@@ -408,11 +417,15 @@ impl World {
         Input::PutDone { put, stored, asked }
     }
 
-    fn send_request(&mut self, from: Who, number: ExchangeId, to: NodeId, request: Request) {
+    fn send_request(&mut self, from: Who, number: ExchangeId, to: NodeId, addresses: &[Address], request: Request) {
         let boot = self.members[from].boot;
         let target = (0..self.members.len()).find(|who| self.members[*who].address.node == to);
         let lost = self.chance(self.faults.lost_requests);
-        let reached = target.filter(|who| self.can_reach(Site::Member(from), Site::Member(*who)) && !lost);
+        let reached = target.filter(|who| {
+            let (one, other) = (Site::Member(from), Site::Member(*who));
+            let dials = addresses.contains(&self.members[*who].address.address);
+            !lost && (self.is_linked(one, other) || (dials && self.can_reach(one, other)))
+        });
         let Some(to) = reached else {
             let input = failed(number, false);
             self.tell(from, EXCHANGE_TIMEOUT, input);
@@ -502,9 +515,13 @@ impl World {
     }
 
     pub fn node_of(&self, site: Site) -> NodeId {
+        self.address_of(site).node
+    }
+
+    fn address_of(&self, site: Site) -> &NodeAddress {
         match site {
-            Site::Member(who) => self.members[who].address.node,
-            Site::Relay(relay) => self.relays[relay].address.node,
+            Site::Member(who) => &self.members[who].address,
+            Site::Relay(relay) => &self.relays[relay].address,
         }
     }
 
@@ -537,7 +554,7 @@ impl World {
         match (one, other) {
             (Site::Member(one), Site::Member(other)) => {
                 let (one, other) = (&self.members[one], &self.members[other]);
-                one.keep.contains(&other.address.node) || other.keep.contains(&one.address.node)
+                one.keep.contains(&other.address) || other.keep.contains(&one.address)
             }
             (Site::Relay(_), _) | (_, Site::Relay(_)) => true,
         }

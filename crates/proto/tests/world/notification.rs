@@ -5,7 +5,11 @@ use crate::{
     Command, CommandError, DAY, Event, HOUR, LEASE, MINUTE, Reply, SECOND, Status, SubscriptionState, Who, World, word,
 };
 use porchlight_proto::event::{Source, Verdict};
-use porchlight_wire::presence::{Basic, Note};
+use porchlight_proto::input::BeaconSource;
+use porchlight_wire::beacon::BeaconDraft;
+use porchlight_wire::blind::Kind;
+use porchlight_wire::cbor::Value;
+use porchlight_wire::presence::{Basic, Note, PresenceState};
 
 /// A presentity with so many watchers, all of them contacts.
 fn presentity_with_watchers(world: &mut World, watchers: usize) -> (Who, Vec<Who>) {
@@ -64,7 +68,7 @@ fn a_presentity_whose_records_come_only_by_lookup_is_shown_without_a_break() {
 }
 
 #[test]
-fn rfc2779_4_4_1_and_4_4_2_each_status_word_is_open_or_closed_with_its_activity_and_note() {
+fn rfc2779_4_4_2_each_status_word_is_open_or_closed_with_its_activity_and_note() {
     let mut world = World::new(43);
     let (alice, watchers) = presentity_with_watchers(&mut world, 1);
     let words = [
@@ -87,6 +91,88 @@ fn rfc2779_4_4_1_and_4_4_2_each_status_word_is_open_or_closed_with_its_activity_
         assert_eq!(activities, activity.as_slice());
         assert_eq!(document.notes, [Note { lang: None, text }]);
     }
+}
+
+#[test]
+fn rfc2779_4_4_1_every_notification_has_the_minimum_that_messaging_needs() {
+    let mut world = World::new(57);
+    let (alice, watchers) = presentity_with_watchers(&mut world, 1);
+    for status in [Status::Closed, Status::Open, Status::Busy] {
+        world.set(alice, status, None);
+        world.run_for(3 * SECOND);
+        let document = world.told(watchers[0], alice).told.document.unwrap();
+        assert_eq!(document.check(), Ok(()));
+        assert_eq!(document.entity, world.members[alice].principal(), "whose it is");
+        assert!(!document.tuples[0].id.is_empty(), "what the status is of");
+        let basic = if status == Status::Closed {
+            Basic::Closed
+        } else {
+            Basic::Open
+        };
+        assert_eq!(document.tuples[0].basic, basic, "and the status itself");
+    }
+}
+
+#[test]
+fn rfc2779_2_3_3_a_fetch_shows_what_a_notification_shows() {
+    let mut world = World::new(55);
+    let (alice, watchers) = presentity_with_watchers(&mut world, 2);
+    let (subscriber, fetcher) = (watchers[0], watchers[1]);
+    world.call(fetcher, unsubscribe("alice")).unwrap();
+    for (status, note) in [
+        (Status::Busy, Some("one")),
+        (Status::Closed, Some("two")),
+        (Status::Open, None),
+    ] {
+        world.set(alice, status, note);
+        world.run_for(MINUTE);
+        let notified = world.told(subscriber, alice).told;
+        let fetched = world.fetch(fetcher, alice).unwrap().told;
+        assert_eq!(
+            (fetched.verdict, fetched.document),
+            (notified.verdict, notified.document)
+        );
+    }
+}
+
+#[test]
+fn rfc2779_3_1_4_what_a_later_version_adds_is_kept_and_does_not_spoil_the_base() {
+    let mut world = World::new(56);
+    let (alice, watchers) = presentity_with_watchers(&mut world, 1);
+    let bob = watchers[0];
+    // Her next refresh is far off.
+    world.run_for(20 * SECOND);
+    let mut document = world.told(bob, alice).told.document.unwrap();
+    document.activities = vec!["steering-a-boat".to_owned(), "away".to_owned()];
+    let extra = || [("mood".to_owned(), Value::Text("calm".to_owned()))].into();
+    document.extra = extra();
+    document.tuples[0].extra = extra();
+    let now = world.unix();
+    let state = PresenceState {
+        issued: now,
+        lease: LEASE,
+        document: document.clone(),
+    };
+    let key = world.members[alice].disk.views["contacts"].key.clone();
+    let draft = BeaconDraft {
+        kind: Kind::Presence,
+        epoch: key.read_key().epoch(Kind::Presence, now),
+        slot: 0,
+        sequence: now.0,
+        expires: now.plus(HOUR),
+        payload: &state.to_bytes().unwrap(),
+        work: 0,
+    };
+    let bytes = key.seal(&draft, now, &mut world.rng).unwrap();
+    let source = BeaconSource::Gossip(world.node_of(Site::Member(alice)));
+    world.send_record(bob, &bytes, source);
+    world.run_for(SECOND);
+    let told = world.told(bob, alice).told;
+    assert_eq!(told.verdict, Verdict::AsRecorded);
+    assert_eq!(told.document, Some(document), "every field, known or not");
+    world.set(alice, Status::Busy, None);
+    world.run_for(3 * SECOND);
+    assert_eq!(world.sees(bob, alice), "busy");
 }
 
 #[test]
@@ -164,7 +250,7 @@ fn rfc2779_3_2_1_a_fetch_after_a_clean_end_says_closed() {
 }
 
 #[test]
-fn rfc2779_3_3_1_and_3_2_1_a_fetch_is_answered_from_copies_with_source_and_age() {
+fn rfc2779_3_3_1_a_fetch_is_answered_from_copies_with_source_and_age() {
     let mut world = World::new(48);
     let (alice, watchers) = presentity_with_watchers(&mut world, 1);
     let bob = watchers[0];
