@@ -404,6 +404,10 @@ impl Node {
         self.put_contact(row);
         // That they answered says that our introduction arrived, even if its acknowledgement was lost.
         self.drop_introductions_to(from);
+        if moved {
+            // What was gossiped before they could read our view passed them by.
+            self.touch_granted(from);
+        }
         if resumes {
             self.set_subscription(from, Some(SubscriptionState::Active));
         }

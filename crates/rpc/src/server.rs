@@ -282,10 +282,15 @@ fn parse(line: &[u8]) -> Result<Request, (Value, RpcError)> {
 
 async fn answer(request: Request, handler: &impl Handler, answers: mpsc::Sender<String>) {
     let id = request.id;
+    // A notification asks for no answer, not even a bad one (JSON-RPC 2.0, section 4.1).
+    let wanted = !id.is_null();
     let call = match Call::parse(&request.method, request.params) {
         Ok(call) => call,
         Err(error) => {
-            let _ = answers.send(failure(&id, &error)).await;
+            if wanted {
+                // Whoever is gone need not be told.
+                let _ = answers.send(failure(&id, &error)).await;
+            }
             return;
         }
     };
@@ -297,12 +302,13 @@ async fn answer(request: Request, handler: &impl Handler, answers: mpsc::Sender<
     let line = match handler.call(call).await {
         Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string(),
         Err(error) => {
-            let _ = answers.send(failure(&id, &error)).await;
+            if wanted {
+                let _ = answers.send(failure(&id, &error)).await;
+            }
             return;
         }
     };
-    // A notification asks for no answer.
-    if !id.is_null() && answers.send(line).await.is_err() {
+    if wanted && answers.send(line).await.is_err() {
         return;
     }
     if let Some(consumer) = pushes {

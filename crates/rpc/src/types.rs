@@ -207,7 +207,9 @@ objects! {
         contact: String,
         /// Who.
         principal: String,
-        /// The state of our subscription; `none` if there is none.
+        /// The state of our subscription; `none` if there is none. Left out in events, which tell of its changes by
+        /// themselves.
+        #[serde(skip_serializing_if = "String::is_empty", default)]
         subscription: String,
         /// `open`, `away`, `busy`, `closed` or `unknown`.
         status: String,

@@ -201,7 +201,10 @@ fn what_reached_nobody_is_put_as_soon_as_a_relay_appears() {
     world.relay_comes(0);
     world.run_for(3 * SECOND);
     let kinds: Vec<_> = world.relays[0].shelf.iter().map(|record| record.kind()).collect();
-    assert!(kinds.contains(&Kind::Card) && kinds.contains(&Kind::Presence), "{kinds:?}");
+    assert!(
+        kinds.contains(&Kind::Card) && kinds.contains(&Kind::Presence),
+        "{kinds:?}"
+    );
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! First contact by invite, end to end.
 
+use crate::consent::{deliver, introduction, letter};
 use crate::network::Site;
 use crate::{Command, CommandError, DAY, Event, HOUR, MINUTE, SECOND, Status, SubscriptionState, World, word};
 use porchlight_proto::event::{FirstContactProblem, Source};
+use porchlight_wire::frame::{Admission, Response};
+use porchlight_wire::invite::Invite;
 
 #[test]
 fn rfc2779_2_2_1_two_who_never_heard_of_each_other_meet_by_an_invite() {
@@ -298,6 +301,37 @@ fn two_meet_without_any_relay_at_the_addresses_of_the_invite() {
     world.run_for(2 * SECOND);
     assert_eq!(world.sees(alice, bob), "away");
     assert_eq!(world.told(alice, bob).told.source, Some(Source::Direct));
+}
+
+#[test]
+fn both_see_each_other_at_once_although_no_copy_of_the_new_views_was_kept() {
+    let mut world = World::new(18);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    let invite = world.invite(alice, 1);
+    world.add(bob, &invite).unwrap();
+    world.faults.lost_copies = 100;
+    world.run_for(3 * SECOND);
+    assert_eq!((world.sees(bob, alice), world.sees(alice, bob)), ("open", "open"));
+}
+
+#[test]
+fn who_introduces_themselves_anew_with_the_same_invite_uses_it_once() {
+    let mut world = World::new(19);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    let invite = world.invite(alice, 2);
+    let token = Invite::parse(&invite).unwrap().token;
+    for _ in 0..3 {
+        let body = introduction(&world, bob, alice, token.clone());
+        let envelope = letter(&mut world, bob, alice, body);
+        let answer = deliver(&mut world, bob, alice, Admission::Token(token.clone()), envelope);
+        assert_eq!(answer, Response::Delivered {});
+        world.run_for(MINUTE);
+    }
+    let of_alice = &world.members[alice].disk;
+    assert_eq!(of_alice.invites.values().next().unwrap().uses_left(), 1);
+    assert_eq!(of_alice.contacts.len(), 1);
+    assert_eq!(world.count(alice, |event| matches!(event, Event::InviteUsed { .. })), 1);
+    assert_eq!(world.count(alice, |event| matches!(event, Event::ContactAdded { .. })), 1);
 }
 
 #[test]

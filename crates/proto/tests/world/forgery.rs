@@ -13,6 +13,7 @@ use porchlight_wire::envelope;
 use porchlight_wire::frame::{Admission, Refusal, Request, Response};
 use porchlight_wire::ids::PrincipalId;
 use porchlight_wire::invite::Invite;
+use porchlight_wire::letter::LetterBody;
 use porchlight_wire::presence::{Basic, Note, PresenceDocument, PresenceState, PresenceTuple};
 use porchlight_wire::time::UnixMillis;
 use std::collections::BTreeMap;
@@ -403,7 +404,12 @@ fn rfc2779_2_5_2_letters_played_back_change_nothing() {
     world.run_for(MINUTE);
     let recorded: Vec<(Who, Request)> = world.delivered.clone();
     assert!(recorded.len() >= 2, "an introduction and a grant");
-    // Both move on: Bob no longer wants to hear of Alice, and Alice has another card.
+    // Both move on: Bob gets a longer grant, and then no longer wants to hear of Alice.
+    let envelope = letter(&mut world, bob, alice, LetterBody::Renew {});
+    let answer = deliver(&mut world, bob, alice, Admission::Open, envelope);
+    assert_eq!(answer, Response::Delivered {});
+    world.run_for(MINUTE);
+    assert!(world.delivered.len() > recorded.len(), "the longer grant");
     let contact = "alice".to_owned();
     world.call(bob, Command::Unsubscribe { contact }).unwrap();
     world.run_for(MINUTE);
