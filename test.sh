@@ -13,4 +13,4 @@ step() { printf '\n== %s\n' "$*"; "$@"; }
 step cargo fmt --all --check
 step cargo clippy --release --locked --workspace --all-targets -- -D warnings
 step cargo test --release --locked --workspace
-RUSTDOCFLAGS="-D warnings" step cargo doc --locked --workspace --no-deps
+RUSTDOCFLAGS="-D warnings" step cargo doc --release --locked --workspace --no-deps

@@ -109,7 +109,7 @@ pub enum Event {
     },
 }
 
-/// What a watcher is told: the result of [`belief`](crate::presence::belief).
+/// What a watcher is told: the result of [`belief`](crate::presence::belief()).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Told {
     /// The verdict.

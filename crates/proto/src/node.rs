@@ -1,6 +1,6 @@
 //! The core itself: owns all state, takes one input at a time, and returns a step.
 //!
-//! An input is routed to the part it concerns; then everything that has become due is done ([`Node::settle`]). All
+//! An input is routed to the part it concerns; then everything that has become due is done (`settle`). All
 //! changes of durable state go through [`Snapshot::apply`], so that memory and disk cannot differ.
 
 use crate::clock::{Clock, Instant};

@@ -261,7 +261,7 @@ mod tests {
         ];
         let lines = table(&["NAME", "STATUS", "NOTE"], &rows, 30);
         assert_eq!(lines[0], "NAME  STATUS   NOTE");
-        assert_eq!(lines[1], "安安  \u{1b}[32mopen\u{1b}[0m     a note that i…");
+        assert_eq!(lines[1], "安安  \u{1b}[32mopen\u{1b}[0m     a note that is…");
         assert_eq!(lines[2], "bob   unknown");
         assert!(lines.iter().all(|line| visible_width(line) <= 30));
     }

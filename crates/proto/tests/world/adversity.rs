@@ -277,16 +277,21 @@ fn a_watcher_that_restarts_before_the_copies_are_renewed_learns_of_a_change_befo
     let mut world = World::new(73);
     let (alice, bob) = (world.join("alice"), world.join("bob"));
     world.meet(alice, bob);
-    world.run_for(40 * SECOND);
     world.set(alice, Status::Away, None);
-    world.run_for(5 * SECOND);
-    // The record just put paces the next put by half a minute: who comes up in between finds the old one.
+    world.run_for(40 * SECOND);
+    // The relays refuse for a while, so that who comes up finds the old record, and finds it again.
     world.kill(bob);
+    for relay in &mut world.relays {
+        relay.stuck = true;
+    }
     world.set(alice, Status::Closed, None);
     world.boot(bob);
     world.members[bob].topics.clear();
-    world.run_for(2 * SECOND);
+    world.run_for(8 * SECOND);
     assert_eq!(world.sees(bob, alice), "away");
+    for relay in &mut world.relays {
+        relay.stuck = false;
+    }
     world.run_for(LEASE);
     assert_eq!(world.sees(bob, alice), "closed");
     assert!(!world.notified(bob, alice).contains(&"closed (lapsed)"));

@@ -331,7 +331,10 @@ fn who_introduces_themselves_anew_with_the_same_invite_uses_it_once() {
     assert_eq!(of_alice.invites.values().next().unwrap().uses_left(), 1);
     assert_eq!(of_alice.contacts.len(), 1);
     assert_eq!(world.count(alice, |event| matches!(event, Event::InviteUsed { .. })), 1);
-    assert_eq!(world.count(alice, |event| matches!(event, Event::ContactAdded { .. })), 1);
+    assert_eq!(
+        world.count(alice, |event| matches!(event, Event::ContactAdded { .. })),
+        1
+    );
 }
 
 #[test]
