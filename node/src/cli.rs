@@ -32,9 +32,14 @@ Examples:
   porchlight presence set away -m 'at lunch'   say how you are
 
 Exit codes:
-  0  done               3  no node is running for this home    6  nobody could be reached, or not in time
-  1  something failed   4  not granted                         8  it collides with something that is there
-  2  wrong usage        5  there is no such thing, or no longer";
+  0  done
+  1  something failed
+  2  wrong usage
+  3  no node is running for this home
+  4  not granted
+  5  there is no such thing, or no longer
+  6  nobody could be reached, or not in time
+  8  it collides with something that is there";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -130,8 +135,10 @@ Examples:
   porchlight who alice      ask the network for alice now
   porchlight who --watch    stay, and show every change
 
-'Source' is how the newest record came: direct, gossip or relay while its node is seen, dht when it was looked up,
-cache when it is what was known before. 'Age' is how long ago it was issued; the record holds until its lease ends.")]
+AGE     how long ago the newest record was issued
+SOURCE  how it came: direct, gossip or relay while its node is seen; dht when it was
+        looked up; cache when it is what was known before
+HOLDS   how long it holds if nothing new comes")]
     Who {
         /// One contact.
         name: Option<String>,

@@ -114,7 +114,7 @@ async fn greet(about: &About, net: &Net, home: &Path) -> Result<()> {
     if about.seeds == 0 && about.role == Role::Ordinary {
         writeln!(
             out,
-            "  no seed peer is configured: this network only (add seed_peers to config.toml, or --seed-peer)"
+            "  no seed peer is configured: only those who can dial this node find it (add seed_peers to config.toml, or --seed-peer)"
         )?;
     }
     writeln!(

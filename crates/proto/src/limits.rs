@@ -102,6 +102,9 @@ pub const PROVISIONAL_POLL: u64 = 20_000;
 /// The least time between two background lookups for one contact.
 pub const LOOKUP_SPACING: u64 = 5_000;
 
+/// For how long after its lease a record is asked for again, each time after twice the wait: some ten lookups in all.
+pub const LAPSED_LOOKUPS: u64 = 3_600_000;
+
 /// How long a grant holds unless it is renewed.
 pub const GRANT_LIFE: u64 = 400 * DAY;
 

@@ -98,10 +98,14 @@ pub(super) async fn status(out: &Output) -> Result<()> {
         return out.object(&info);
     }
     out.line(&format!(
-        "{} in network '{}', up for {}, porchlight {}",
+        "{} in network '{}', {}, porchlight {}",
         if info.role == "relay" { "relay" } else { "node" },
         info.network,
-        age(info.uptime_ms),
+        if info.uptime_ms < 1_000 {
+            "just started".to_owned()
+        } else {
+            format!("up for {}", age(info.uptime_ms))
+        },
         info.version
     ))?;
     out.line(&format!("  home       {}", info.home))?;
@@ -119,8 +123,12 @@ pub(super) async fn status(out: &Output) -> Result<()> {
         out.status(&info.own.status, &info.own.status)
     ))?;
     out.line(&format!(
-        "  connected  {} nodes, {} of them relays; {} contacts; {} topics; {} records kept",
-        info.peers, info.relays, info.contacts, info.topics, info.records
+        "  connected  {}, {} of them; {}; {}; {} kept",
+        some(info.peers, "node"),
+        some(info.relays, "relay"),
+        some(info.contacts, "contact"),
+        some(info.topics, "topic"),
+        some(info.records, "record"),
     ))?;
     let seen: Vec<String> = info
         .counters
@@ -137,13 +145,25 @@ pub(super) async fn status(out: &Output) -> Result<()> {
     Ok(())
 }
 
+/// So many things.
+fn some(count: u64, thing: &str) -> String {
+    if count == 1 {
+        format!("1 {thing}")
+    } else {
+        format!("{count} {thing}s")
+    }
+}
+
 pub(super) async fn peers(out: &Output) -> Result<()> {
     let list = out.client().await?.call::<NetPeers>(&types::Nothing {}).await?;
     if out.json {
         return out.object(&list);
     }
     if list.peers.is_empty() {
-        return out.line("not connected to anyone; `porchlight status` shows where this node listens");
+        let status = out.command("status");
+        return out.line(&format!(
+            "not connected to anyone; `{status}` shows where this node listens"
+        ));
     }
     let rows: Vec<Vec<String>> = list
         .peers

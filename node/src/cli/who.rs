@@ -87,11 +87,13 @@ fn print(out: &Output, list: &types::PresenceList) -> Result<()> {
         .note
         .as_ref()
         .map_or_else(String::new, |note| format!(" ({})", clean(&note.text)));
-    let for_long = since(&own.since_at).map_or_else(String::new, |ms| format!(", since {} ago", age(ms)));
+    let for_long = match since(&own.since_at) {
+        None | Some(0..1_000) => ", since just now".to_owned(),
+        Some(ms) => format!(", since {} ago", age(ms)),
+    };
     out.line(&format!(
-        "you are {}{note}{}",
-        out.status(&own.status, &own.status),
-        for_long.replace("now ago", "now")
+        "you are {}{note}{for_long}",
+        out.status(&own.status, &own.status)
     ))?;
     if list.contacts.is_empty() {
         return out.line(&format!(

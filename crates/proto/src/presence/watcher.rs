@@ -6,8 +6,8 @@ use crate::clock::Instant;
 use crate::event::{Event, Source, Told, Verdict};
 use crate::input::{BeaconSource, CommandError, ContactPresence, LookupId, Reply, RequestId};
 use crate::limits::{
-    BACKGROUND_LOOKUPS, CARD_REPAIR_LAST, CARD_SPACING, DAY, LOOKUP_LIVE, LOOKUP_SPACING, LOOKUPS, PROVISIONAL_POLL,
-    RETRY_LAST,
+    BACKGROUND_LOOKUPS, CARD_REPAIR_LAST, CARD_SPACING, DAY, LAPSED_LOOKUPS, LOOKUP_LIVE, LOOKUP_SPACING, LOOKUPS,
+    PROVISIONAL_POLL, RETRY_LAST,
 };
 use crate::node::{Node, Purpose};
 use crate::presence::belief::{Received, Record, belief, lease_end};
@@ -150,12 +150,13 @@ impl Node {
             Source::Direct | Source::Gossip | Source::Relay => Received::Live(self.clock.instant),
             Source::Dht | Source::Cache => Received::Late,
         };
-        let repair_at = self.repair_time(&Record {
+        let record = Record {
             state: &state,
             sequence: beacon.sequence(),
             source,
             received,
-        });
+        };
+        let repair_at = self.repair_time(&record, self.clock.unix);
         self.write(Write::PutObserved(ObservedRow {
             principal: *principal,
             generation,
@@ -175,16 +176,26 @@ impl Node {
         true
     }
 
-    /// Shortly before the lease of a record is over we ask whether a newer one was missed, and again until it is over. None
-    /// once it is, and for a closed record: the presentity's next record comes by itself.
-    fn repair_time(&self, record: &Record<'_>) -> Option<Instant> {
+    /// Shortly before the lease of a record is over we ask whether a newer one was missed, and again until it is over; then
+    /// less and less often for [`LAPSED_LOOKUPS`], because a closing record is not refreshed like an open one. None for a
+    /// closed record: it does not lapse. `came` is when the record first came, by our wall clock.
+    fn repair_time(&self, record: &Record<'_>, came: UnixMillis) -> Option<Instant> {
         if record.state.document.basic() == Basic::Closed {
             return None;
         }
-        let over = lease_end(record, self.clock);
-        let left = over.since(self.clock.unix);
-        let early = left.saturating_sub(record.state.lease / 6).max(LOOKUP_SPACING);
-        (left > 0).then(|| self.clock.instant.plus(early))
+        let lease = record.state.lease;
+        let left = lease_end(record, self.clock).since(self.clock.unix);
+        let wait = if left > 0 {
+            left.saturating_sub(lease / 6)
+        } else {
+            // By whichever clock is behind, so that one that runs ahead does not keep us asking.
+            let past = self.clock.unix.since(record.state.issued.min(came).plus(lease));
+            if past >= LAPSED_LOOKUPS {
+                return None;
+            }
+            past
+        };
+        Some(self.clock.instant.plus(wait.max(LOOKUP_SPACING)))
     }
 
     /// Opens a record with the view we hold of `principal`, and checks that it is about them.
@@ -473,12 +484,13 @@ impl Node {
         let now = self.clock.instant;
         let received = self.watched.get(principal).map(|watched| watched.received);
         let repair_at = known.zip(received).and_then(|(row, received)| {
-            self.repair_time(&Record {
+            let record = Record {
                 state: &row.state,
                 sequence: row.sequence,
                 source: row.source,
                 received,
-            })
+            };
+            self.repair_time(&record, row.received)
         });
         if let Some(watched) = self.watched.get_mut(principal) {
             watched.repair_at = watched.repair_at.or(repair_at);

@@ -298,6 +298,36 @@ fn a_watcher_that_restarts_before_the_copies_are_renewed_learns_of_a_change_befo
 }
 
 #[test]
+fn a_closing_record_that_came_too_late_for_the_lease_is_found_after_it() {
+    let mut world = World::new(75);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    world.meet(alice, bob);
+    let before = world.notified(bob, alice).len();
+    // She is cut off, lapses, and closes meanwhile; what is gossiped when she is back is lost.
+    let everybody = world.everybody_else(alice);
+    world.cut(Site::Member(alice), everybody);
+    world.run_for(3 * MINUTE);
+    world.set(alice, Status::Closed, None);
+    world.faults.lost_gossip = 100;
+    world.heal();
+    world.run_for(5 * MINUTE);
+    assert_eq!(world.notified(bob, alice)[before..], ["closed (lapsed)", "closed"]);
+}
+
+#[test]
+fn one_who_is_gone_for_good_is_asked_for_a_bounded_number_of_times() {
+    let mut world = World::new(76);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    world.meet(alice, bob);
+    world.kill(alice);
+    world.run_for(LEASE);
+    let asked = world.members[bob].lookups;
+    world.run_for(20 * HOUR);
+    let asked = world.members[bob].lookups - asked;
+    assert!((5..20).contains(&asked), "{asked} lookups");
+}
+
+#[test]
 fn clocks_that_differ_by_half_a_minute_do_no_harm() {
     for (of_alice, of_bob) in [(25_000, 0), (-25_000, 0), (0, 25_000), (-14_000, 14_000)] {
         let mut world = World::new(70);

@@ -82,6 +82,8 @@ pub struct Member {
     pub last_alive: u64,
     /// The addresses that its process has asked for, one of each lookup.
     pub looked_up: BTreeSet<BlindedKey>,
+    /// How many lookups it ever asked for.
+    pub lookups: u64,
 }
 
 impl Member {
@@ -127,6 +129,7 @@ impl Member {
             shown: BTreeMap::new(),
             last_alive: 0,
             looked_up: BTreeSet::new(),
+            lookups: 0,
         }
     }
 

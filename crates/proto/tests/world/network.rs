@@ -195,6 +195,7 @@ impl World {
             }
             Effect::Lookup { lookup, addresses, at } => {
                 self.members[who].looked_up.extend(addresses.first());
+                self.members[who].lookups += 1;
                 let after = self.latency();
                 let job = Job::Lookup {
                     who,
