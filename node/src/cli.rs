@@ -86,6 +86,9 @@ Examples:
         /// An entry point, instead of those in the configuration. May be given several times.
         #[arg(long, value_name = "MULTIADDR", env = "PORCHLIGHT_SEED_PEERS", value_delimiter = ',')]
         seed_peer: Vec<String>,
+        /// What to log, such as `debug` or `warn,porchlight_net=trace`.
+        #[arg(long, value_name = "FILTER", env = "PORCHLIGHT_LOG")]
+        log: Option<String>,
     },
     /// How the node is: where it can be dialled, with whom it is connected, what it has seen.
     Status,
@@ -270,11 +273,13 @@ pub async fn execute(args: &Args) -> anyhow::Result<ExitCode> {
             role,
             listen,
             seed_peer,
+            log,
         } => {
             let overrides = Overrides {
                 role: role.clone(),
                 listen: listen.clone(),
                 seed_peers: seed_peer.clone(),
+                log: log.clone(),
             };
             commands::run(&out, &overrides).await?;
         }

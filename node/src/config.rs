@@ -185,6 +185,8 @@ pub struct Overrides {
     pub listen: Vec<String>,
     /// `--seed-peer`
     pub seed_peers: Vec<String>,
+    /// `--log`
+    pub log: Option<String>,
 }
 
 impl Config {
@@ -233,6 +235,9 @@ impl Config {
                 .iter()
                 .map(|text| text.parse().map_err(|error| flag("seed-peer")(format!("{error}"))))
                 .collect::<Result<_, _>>()?;
+        }
+        if let Some(filter) = &overrides.log {
+            self.log.filter.clone_from(filter);
         }
         Ok(())
     }
@@ -302,7 +307,8 @@ pub fn template(name: Option<&str>, network: &Network) -> String {
         None => "#name = \"alice\"".to_owned(),
     };
     format!(
-        r#"# Porchlight's configuration. Lines with a '#' before a key show its default.
+        r#"# Porchlight's configuration. Lines with a '#' before a key show its default. Environment variables (PORCHLIGHT_ROLE,
+# PORCHLIGHT_LISTEN, PORCHLIGHT_SEED_PEERS, PORCHLIGHT_LOG) come before what stands here, and flags before both.
 
 # What new contacts are told as your name; it becomes their petname for you if it is free.
 {name}
@@ -458,8 +464,10 @@ mod tests {
             role: Some("ordinary".to_owned()),
             listen: vec!["/ip4/127.0.0.1/tcp/2".to_owned()],
             seed_peers: Vec::new(),
+            log: Some("debug".to_owned()),
         };
         let config = Config::read(home.path(), &overrides).unwrap();
+        assert_eq!(config.log.filter, "debug");
         assert_eq!(config.role, Role::Ordinary);
         assert_eq!(config.listen.first().unwrap().as_str(), "/ip4/127.0.0.1/tcp/2");
     }
