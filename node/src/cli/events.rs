@@ -74,11 +74,14 @@ fn print(out: &Output, event: &Event) -> Result<()> {
             .unwrap_or_default()
     };
     let told = |which: &str| {
-        let status = event
-            .data
-            .pointer(&format!("/{which}/status"))
-            .and_then(|value| value.as_str());
-        status.unwrap_or_default().to_owned()
+        let value = |path: &str| {
+            event
+                .data
+                .pointer(&format!("/{which}{path}"))
+                .and_then(|value| value.as_str())
+        };
+        let note = value("/notes/0/text").map_or_else(String::new, |note| format!(" ({})", clean(note)));
+        format!("{}{note}", value("/status").unwrap_or_default())
     };
     let rest = match event.kind.as_str() {
         "presence.changed" => format!("{}  {} -> {}", text("contact"), told("old"), told("new")),
