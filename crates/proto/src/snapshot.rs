@@ -31,7 +31,7 @@ pub struct Snapshot {
     pub consumers: BTreeMap<String, ConsumerRow>,
     /// Answers by idempotency key.
     pub answers: BTreeMap<String, AnswerRow>,
-    /// The oldest event kept; `newest_event + 1` if there is none.
+    /// The oldest event kept; 1 if there never was one.
     pub oldest_event: u64,
     /// The newest event's number; 0: there never was one.
     pub newest_event: u64,
@@ -91,7 +91,7 @@ impl Snapshot {
             }
             Write::PutEvent(row) => self.newest_event = self.newest_event.max(row.number),
             Write::DropEvents { below } => {
-                self.oldest_event = self.oldest_event.max((*below).min(self.newest_event.saturating_add(1)));
+                self.oldest_event = self.oldest_event.max((*below).min(self.newest_event));
             }
             Write::PutConsumer(row) => {
                 self.consumers.insert(row.name.clone(), row.clone());

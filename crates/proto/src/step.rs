@@ -39,7 +39,7 @@ pub enum Write {
     DeleteObserved(PrincipalId),
     /// By number. Events are kept outside the snapshot.
     PutEvent(EventRow),
-    /// All events with numbers below this one.
+    /// All events with numbers below this one, but never the newest: the next number is counted from it.
     DropEvents {
         /// The first that stays.
         below: u64,

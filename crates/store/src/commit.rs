@@ -255,7 +255,7 @@ fn apply(transaction: &Transaction<'_>, vault: &Vault, write: &Write) -> Result<
         }
         Change::DropEvents(below) => {
             transaction
-                .prepare_cached("DELETE FROM events WHERE number < ?1")
+                .prepare_cached("DELETE FROM events WHERE number < min(?1, (SELECT max(number) FROM events))")
                 .and_then(|mut statement| statement.execute([integer(below)]))
                 .map_err(failed)?;
         }

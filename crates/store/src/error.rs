@@ -29,7 +29,9 @@ pub enum OpenError {
         known: u32,
     },
     /// A row cannot be opened.
-    #[error("a row of '{table}' cannot be opened: the key file belongs to another home, or the row was altered")]
+    #[error(
+        "a row of '{table}' cannot be opened: the key file belongs to another home, or the database was altered or damaged"
+    )]
     Sealed {
         /// Of which table.
         table: &'static str,

@@ -36,7 +36,7 @@ pub(crate) enum Change {
     Delete(&'static str, Vec<u8>),
     /// An event.
     PutEvent(u64, Vec<u8>),
-    /// Events with lower numbers, gone.
+    /// Events with lower numbers, gone; the newest stays.
     DropEvents(u64),
 }
 

@@ -1,0 +1,361 @@
+//! Rows of every kind, made from a number: the same number, the same row.
+
+use porchlight_proto::event::{Event, FirstContactProblem, Source, Told, Verdict};
+use porchlight_proto::input::{ContactInfo, Reply};
+use porchlight_proto::rows::{
+    AnswerRow, ConsumerRow, ContactRow, EventRow, GrantedView, HeldView, Identity, InviteRow, LetterRow, ObservedRow,
+    OwnPresenceRow, Projection, Status, SubscriptionState, ViewRow,
+};
+use porchlight_wire::blind::GenerationKey;
+use porchlight_wire::card::{Bundle, SignedCard};
+use porchlight_wire::cbor::Value;
+use porchlight_wire::device_list::{DeviceEntry, DeviceList};
+use porchlight_wire::envelope::EnvelopeSecretKey;
+use porchlight_wire::frame::Admission;
+use porchlight_wire::grant::{Grant, GrantSecrets, Right, SignedGrant};
+use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId, RandomId};
+use porchlight_wire::invite::InviteToken;
+use porchlight_wire::keys::{DeviceKeys, RootKey};
+use porchlight_wire::letter::{LetterBody, RefusalReason};
+use porchlight_wire::presence::{Basic, ContactAddress, Note, PresenceDocument, PresenceState, PresenceTuple};
+use porchlight_wire::time::UnixMillis;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A day in 2026.
+const TODAY: UnixMillis = UnixMillis(1_790_000_000_000);
+
+pub fn rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed)
+}
+
+pub fn bytes<const N: usize>(seed: u64) -> [u8; N] {
+    let mut bytes = [0; N];
+    rng(seed).fill_bytes(&mut bytes);
+    bytes
+}
+
+pub fn principal(seed: u64) -> PrincipalId {
+    RootKey::random(&mut rng(seed)).principal()
+}
+
+pub fn id(seed: u64) -> RandomId {
+    RandomId::from_bytes(bytes(seed))
+}
+
+pub fn identity(seed: u64) -> Identity {
+    let mut rng = rng(seed);
+    let (root, next, device) = (
+        RootKey::random(&mut rng),
+        RootKey::random(&mut rng),
+        DeviceKeys::random(&mut rng),
+    );
+    let list = DeviceList {
+        principal: root.principal(),
+        sequence: 1,
+        previous: [0; 32],
+        issued: TODAY,
+        devices: vec![DeviceEntry {
+            device: device.id(),
+            signing: device.signing_public(),
+            exchange: device.exchange_public(),
+            not_after: TODAY.plus(1),
+        }],
+        next: next.commitment(),
+    };
+    Identity {
+        principal: root.principal(),
+        devices: list.sign(&root),
+        device,
+        envelope: EnvelopeSecretKey::random(&mut rng),
+        card: GenerationKey::random(&mut rng),
+    }
+}
+
+pub fn generation(seed: u64) -> GenerationKey {
+    GenerationKey::random(&mut rng(seed))
+}
+
+fn node_address(seed: u64) -> NodeAddress {
+    NodeAddress {
+        node: NodeId::from_bytes(DeviceKeys::random(&mut rng(seed)).signing_public()).unwrap(),
+        address: Address::parse(&format!("/dns/node-{seed}.example/tcp/4110")).unwrap(),
+    }
+}
+
+fn card(seed: u64) -> SignedCard {
+    let identity = identity(seed);
+    let bundle = Bundle {
+        device: identity.device.id(),
+        envelope_key: identity.envelope.public(),
+        addresses: vec![node_address(seed)],
+        relays: (0..seed % 3).map(node_address).collect(),
+        issued: UnixMillis(seed),
+    };
+    bundle.sign(&identity.device, &identity.devices)
+}
+
+fn grant(seed: u64) -> SignedGrant {
+    let identity = identity(seed);
+    let grant = Grant {
+        issuer: identity.principal,
+        device: identity.device.id(),
+        audience: principal(seed + 1),
+        rights: BTreeSet::from([Right::Fetch, Right::Subscribe]),
+        not_before: TODAY,
+        not_after: UnixMillis(u64::MAX),
+        id: id(seed),
+        depth: 0,
+        secrets: [0; 32],
+    };
+    let secrets = GrantSecrets {
+        view: generation(seed).read_key(),
+        generation: seed,
+    };
+    grant.sign(&identity.device, secrets)
+}
+
+fn maybe<T>(seed: u64, bit: u32, value: impl FnOnce() -> T) -> Option<T> {
+    (seed >> bit & 1 == 1).then(value)
+}
+
+pub fn note(seed: u64) -> Note {
+    Note {
+        lang: maybe(seed, 1, || "de-AT".to_owned()),
+        text: format!("note number {seed}: späte Jause ☕"),
+    }
+}
+
+fn document(seed: u64) -> PresenceDocument {
+    PresenceDocument {
+        entity: principal(seed),
+        tuples: vec![PresenceTuple {
+            id: "t1".to_owned(),
+            basic: if seed.is_multiple_of(2) {
+                Basic::Open
+            } else {
+                Basic::Closed
+            },
+            contact: maybe(seed, 2, || ContactAddress {
+                uri: format!("im:person-{seed}@example.org"),
+                priority: Some(800),
+            }),
+            notes: Vec::new(),
+            extra: BTreeMap::new(),
+        }],
+        notes: vec![note(seed)],
+        activities: vec!["busy".to_owned()],
+        extra: BTreeMap::from([(
+            "mood".to_owned(),
+            Value::Array(vec![
+                Value::Text("calm".to_owned()),
+                Value::Integer(seed.into()),
+                Value::Null,
+            ]),
+        )]),
+    }
+}
+
+fn told(seed: u64) -> Box<Told> {
+    Box::new(Told {
+        verdict: if seed.is_multiple_of(2) {
+            Verdict::AsRecorded
+        } else {
+            Verdict::ClosedLapsed
+        },
+        document: maybe(seed, 0, || document(seed)),
+        source: maybe(seed, 1, || Source::Gossip),
+        issued: maybe(seed, 2, || TODAY),
+        holds_until: None,
+        sequence: maybe(seed, 3, || u64::MAX),
+    })
+}
+
+pub fn own(seed: u64) -> OwnPresenceRow {
+    OwnPresenceRow {
+        status: [Status::Open, Status::Away, Status::Busy, Status::Closed][(seed % 4) as usize],
+        note: maybe(seed, 0, || note(seed)),
+        since: UnixMillis(seed),
+    }
+}
+
+pub fn view(name: &str, seed: u64) -> ViewRow {
+    ViewRow {
+        name: name.to_owned(),
+        generation: seed,
+        key: generation(seed),
+        projection: if seed.is_multiple_of(2) {
+            Projection::Full
+        } else {
+            Projection::StatusOnly
+        },
+    }
+}
+
+pub fn invite(key: u64, seed: u64) -> InviteRow {
+    InviteRow {
+        id: id(key),
+        token: InviteToken::from_bytes(bytes(seed)),
+        record: generation(seed),
+        temporary: generation(seed + 1),
+        view: "contacts".to_owned(),
+        uses: u32::MAX,
+        used_by: (0..seed % 5).map(principal).collect(),
+        created: TODAY,
+        expires: UnixMillis(seed),
+    }
+}
+
+pub fn contact(key: u64, seed: u64) -> ContactRow {
+    ContactRow {
+        principal: principal(key),
+        name: format!("petname of {key}, {seed}"),
+        told_name: maybe(seed, 0, || format!("told name {seed}")),
+        added: UnixMillis(seed),
+        card_key: generation(seed).read_key(),
+        card: card(seed),
+        held: maybe(seed, 1, || HeldView {
+            read: generation(seed + 2).read_key(),
+            generation: seed,
+            rights: BTreeSet::from([Right::Fetch]),
+            not_after: UnixMillis(u64::MAX),
+        }),
+        granted: maybe(seed, 2, || GrantedView {
+            view: "contacts".to_owned(),
+            generation: 1,
+            grant: id(seed),
+            not_after: TODAY,
+        }),
+        subscription: maybe(seed, 3, || SubscriptionState::Active),
+        problem: maybe(seed, 4, || FirstContactProblem::NotAdmitted),
+    }
+}
+
+pub fn letter(key: u64, seed: u64) -> LetterRow {
+    let body = match seed % 5 {
+        0 => LetterBody::Introduce {
+            token: InviteToken::from_bytes(bytes(seed)),
+            name: maybe(seed, 3, || format!("introduced {seed}")),
+            card: generation(seed).read_key(),
+            current: card(seed),
+            grant: maybe(seed, 4, || grant(seed)),
+        },
+        1 => LetterBody::Grant {
+            card: generation(seed).read_key(),
+            current: card(seed),
+            name: None,
+            grant: grant(seed),
+        },
+        2 => LetterBody::Renew {},
+        3 => LetterBody::Ended {},
+        _ => LetterBody::Refused {
+            reason: RefusalReason::InviteUsedUp,
+        },
+    };
+    LetterRow {
+        id: id(key),
+        to: principal(seed),
+        body,
+        admission: if seed.is_multiple_of(2) {
+            Admission::Token(InviteToken::from_bytes(bytes(seed)))
+        } else {
+            Admission::Open
+        },
+        created: TODAY,
+    }
+}
+
+pub fn observed(key: u64, seed: u64) -> ObservedRow {
+    ObservedRow {
+        principal: principal(key),
+        generation: seed % 3,
+        sequence: seed,
+        state: PresenceState {
+            issued: TODAY,
+            lease: 90_000,
+            document: document(seed),
+        },
+        source: Source::Relay,
+        received: UnixMillis(seed),
+    }
+}
+
+pub fn consumer(name: &str, seed: u64) -> ConsumerRow {
+    ConsumerRow {
+        name: name.to_owned(),
+        acknowledged: seed,
+        seen: TODAY,
+    }
+}
+
+pub fn answer(key: &str, seed: u64) -> AnswerRow {
+    let reply = match seed % 4 {
+        0 => Reply::Stopping,
+        1 => Reply::Presence {
+            status: Status::Away,
+            note: Some(note(seed)),
+        },
+        2 => Reply::Invite {
+            id: id(seed),
+            uri: format!("porchlight:answered{seed}"),
+            qr: format!("PORCHLIGHT:ANSWERED{seed}"),
+            uses: 1,
+            expires: TODAY,
+            reach: vec![node_address(seed)],
+        },
+        _ => Reply::Contact(ContactInfo {
+            name: format!("answered {seed}"),
+            principal: principal(seed),
+            told_name: None,
+            subscription: Some(SubscriptionState::Provisional),
+            watches_me: true,
+            added: TODAY,
+            waiting: 1,
+            problem: None,
+            node: Some(node_address(seed).node),
+        }),
+    };
+    AnswerRow {
+        key: key.to_owned(),
+        at: UnixMillis(seed),
+        reply,
+    }
+}
+
+pub fn event(number: u64, seed: u64) -> EventRow {
+    let contact = format!("told of {seed}");
+    let event = match seed % 6 {
+        0 => Event::NodeStarted,
+        1 => Event::PresenceChanged {
+            contact,
+            principal: principal(seed),
+            old: told(seed),
+            new: told(seed + 1),
+        },
+        2 => Event::ContactAdded {
+            contact,
+            principal: principal(seed),
+            by_our_invite: true,
+        },
+        3 => Event::SubscriptionChanged {
+            contact,
+            principal: principal(seed),
+            old: None,
+            new: Some(SubscriptionState::Pending),
+        },
+        4 => Event::RelayLost {
+            node: node_address(seed).node,
+        },
+        _ => Event::InviteUsed {
+            invite: id(seed),
+            contact,
+            uses_left: 0,
+        },
+    };
+    EventRow {
+        number,
+        at: UnixMillis(seed),
+        event,
+    }
+}
