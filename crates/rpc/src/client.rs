@@ -80,9 +80,13 @@ impl Client {
         self.last += 1;
         let id = self.last;
         let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
-        self.write.write_all(format!("{request}\n").as_bytes()).await?;
+        let written = self.write.write_all(format!("{request}\n").as_bytes()).await;
         loop {
-            let mut line = self.line().await?;
+            let mut line = match self.line().await {
+                Ok(line) => line,
+                // A node that closes a connection says why before it does; only if it did not, the broken pipe is all there is.
+                Err(error) => return Err(written.err().map_or(error, ClientError::Broken)),
+            };
             if let Some(event) = take_event(&mut line) {
                 self.pushed.push_back(event?);
                 continue;

@@ -56,7 +56,9 @@ macro_rules! registry {
             pub fn parse(method: &str, params: Value) -> Result<Self, RpcError> {
                 let params = if params.is_null() { Value::Object(serde_json::Map::new()) } else { params };
                 match method {
-                    $( $name => serde_json::from_value(params).map(Self::$variant).map_err(|error| misfit(method, &error)), )*
+                    // A list would be read as fields in the order of their declaration, which is no promise of ours.
+                    $( $name if params.is_array() => Err(misfit(method, "expected an object, got an array")), )*
+                    $( $name => serde_json::from_value(params).map(Self::$variant).map_err(|error| misfit(method, error)), )*
                     _ => Err(unknown(method)),
                 }
             }
@@ -108,7 +110,7 @@ registry! {
         "Acknowledge events: they are not given to this consumer again.", r#"{"consumer": "my-program", "number": 42}"#;
 }
 
-fn misfit(method: &str, error: &serde_json::Error) -> RpcError {
+fn misfit(method: &str, error: impl std::fmt::Display) -> RpcError {
     RpcError::new(
         Kind::InvalidParams,
         format!("the parameters of {method} do not fit: {error}"),

@@ -11,10 +11,11 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 /// Bytes of one line. The longest parameter is an invite of a few kilobytes.
 pub const LINE_BYTES: usize = 1 << 20;
@@ -25,8 +26,14 @@ pub const CONNECTIONS: usize = 64;
 /// Calls of one connection under way at once; further lines wait unread.
 pub const CALLS: usize = 32;
 
+/// Subscriptions to events of one connection. They last as long as it does, so they are not counted among its calls.
+pub const SUBSCRIPTIONS: usize = 8;
+
 /// Answers and pushes that may wait to be written to one connection.
 const ANSWERS: usize = 64;
+
+/// The pause after a connection could not be taken: descriptors become free as others end, and not sooner for asking.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The socket cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +124,7 @@ impl Server {
         loop {
             let Ok((stream, _)) = self.listener.accept().await else {
                 // Out of file descriptors, most likely: the next one may find some again.
-                tokio::task::yield_now().await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
             if !is_ours(&stream) {
@@ -199,7 +206,11 @@ async fn write_lines(mut write: OwnedWriteHalf, mut waiting: mpsc::Receiver<Stri
 
 async fn read_lines(read: OwnedReadHalf, handler: Arc<impl Handler>, answers: mpsc::Sender<String>) {
     let mut read = BufReader::new(read);
+    // Dropped when nothing more is read: pushes end then. A client that went away is noticed by that alone, because nobody
+    // writes to it while nothing happens.
+    let (_reading, ended) = watch::channel(());
     let calls = Arc::new(Semaphore::new(CALLS));
+    let subscriptions = Arc::new(Semaphore::new(SUBSCRIPTIONS));
     loop {
         let line = match next_line(&mut read).await {
             Ok(Some(line)) => line,
@@ -226,9 +237,13 @@ async fn read_lines(read: OwnedReadHalf, handler: Arc<impl Handler>, answers: mp
             return;
         };
         let (handler, answers) = (Arc::clone(&handler), answers.clone());
+        let (subscriptions, ended) = (Arc::clone(&subscriptions), ended.clone());
         tokio::spawn(async move {
-            answer(request, &*handler, answers).await;
+            let subscribed = answer(request, &*handler, &answers, subscriptions).await;
             drop(place);
+            if let Some((consumer, _place)) = subscribed {
+                push(handler.events(consumer), &answers, ended).await;
+            }
         });
     }
 }
@@ -280,55 +295,64 @@ fn parse(line: &[u8]) -> Result<Request, (Value, RpcError)> {
     Ok(request)
 }
 
-async fn answer(request: Request, handler: &impl Handler, answers: mpsc::Sender<String>) {
+/// Answers a request. Gives the consumer whose events are to be pushed from now on, if it was subscribed.
+async fn answer(
+    request: Request,
+    handler: &impl Handler,
+    answers: &mpsc::Sender<String>,
+    subscriptions: Arc<Semaphore>,
+) -> Option<(String, OwnedSemaphorePermit)> {
     let id = request.id;
+    let mut subscribed = None;
+    let result = match Call::parse(&request.method, request.params) {
+        Ok(Call::EventsSubscribe(params)) => match subscriptions.try_acquire_owned() {
+            Ok(place) => {
+                subscribed = Some((params.consumer.clone(), place));
+                handler.call(Call::EventsSubscribe(params)).await
+            }
+            Err(_) => Err(too_many_subscriptions()),
+        },
+        Ok(call) => handler.call(call).await,
+        Err(error) => Err(error),
+    };
+    if result.is_err() {
+        subscribed = None;
+    }
     // A notification asks for no answer, not even a bad one (JSON-RPC 2.0, section 4.1).
-    let wanted = !id.is_null();
-    let call = match Call::parse(&request.method, request.params) {
-        Ok(call) => call,
-        Err(error) => {
-            if wanted {
-                // Whoever is gone need not be told.
-                let _ = answers.send(failure(&id, &error)).await;
-            }
-            return;
-        }
-    };
-    let pushes = if let Call::EventsSubscribe(params) = &call {
-        Some(params.consumer.clone())
-    } else {
-        None
-    };
-    let line = match handler.call(call).await {
+    if id.is_null() {
+        return subscribed;
+    }
+    let line = match result {
         Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string(),
-        Err(error) => {
-            if wanted {
-                let _ = answers.send(failure(&id, &error)).await;
-            }
-            return;
-        }
+        Err(error) => failure(&id, &error),
     };
-    if wanted && answers.send(line).await.is_err() {
-        return;
-    }
-    if let Some(consumer) = pushes {
-        push(handler.events(consumer), &answers).await;
-    }
+    // Whoever is gone need not be told.
+    answers.send(line).await.ok().and(subscribed)
+}
+
+fn too_many_subscriptions() -> RpcError {
+    RpcError::new(
+        Kind::RateLimited,
+        format!("there are {SUBSCRIPTIONS} subscriptions on this connection already"),
+    )
+    .hint("open another connection")
 }
 
 /// Pushes events until the client goes away, or does not read: its events stay where they are, to be asked for.
-async fn push(mut events: mpsc::Receiver<Event>, answers: &mpsc::Sender<String>) {
-    loop {
-        tokio::select! {
-            event = events.recv() => {
-                let Some(event) = event else { return };
-                let line = json!({"jsonrpc": "2.0", "method": "event", "params": event}).to_string();
-                if answers.send(line).await.is_err() {
-                    return;
-                }
+async fn push(mut events: mpsc::Receiver<Event>, answers: &mpsc::Sender<String>, mut ended: watch::Receiver<()>) {
+    let pushing = async {
+        while let Some(event) = events.recv().await {
+            let line = json!({"jsonrpc": "2.0", "method": "event", "params": event}).to_string();
+            if answers.send(line).await.is_err() {
+                return;
             }
-            () = answers.closed() => return,
         }
+    };
+    tokio::select! {
+        () = pushing => {}
+        () = answers.closed() => {}
+        // Nothing is ever sent: it changes by ending.
+        _ = ended.changed() => {}
     }
 }
 
