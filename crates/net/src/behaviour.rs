@@ -2,6 +2,7 @@
 
 use crate::config::{NetConfig, Role};
 use crate::gossip::{TopicFilter, message_id, score_parameters};
+use crate::inbound;
 use crate::records::Records;
 use libp2p::identity::PublicKey;
 use libp2p::swarm::NetworkBehaviour;
@@ -30,6 +31,7 @@ pub(crate) struct Behaviour {
     pub(crate) ping: ping::Behaviour,
     pub(crate) kad: kad::Behaviour<Records>,
     pub(crate) gossip: gossipsub::Behaviour<gossipsub::IdentityTransform, TopicFilter>,
+    pub(crate) inbound: inbound::Behaviour,
     pub(crate) streams: libp2p_stream::Behaviour,
 }
 
@@ -45,6 +47,7 @@ impl Behaviour {
             ),
             kad: kad(config, key.to_peer_id()),
             gossip: gossip(config)?,
+            inbound: inbound::Behaviour::default(),
             streams: libp2p_stream::Behaviour::new(),
         })
     }

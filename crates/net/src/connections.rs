@@ -54,7 +54,7 @@ struct Wanted {
 pub(crate) struct Connections {
     pub(crate) peers: BTreeMap<PeerId, Peer>,
     wanted: BTreeMap<PeerId, Wanted>,
-    seeds: BTreeSet<PeerId>,
+    seeds: BTreeMap<PeerId, Vec<Multiaddr>>,
     contacts: BTreeSet<PeerId>,
     shut_out: BTreeMap<PeerId, Instant>,
     relays_wanted: usize,
@@ -72,7 +72,7 @@ impl Connections {
         Self {
             peers: BTreeMap::new(),
             wanted: BTreeMap::new(),
-            seeds: BTreeSet::new(),
+            seeds: BTreeMap::new(),
             contacts: BTreeSet::new(),
             shut_out: BTreeMap::new(),
             relays_wanted,
@@ -82,9 +82,9 @@ impl Connections {
 
     /// Stay connected to this seed peer, at this address or those named before.
     pub(crate) fn want_seed(&mut self, peer: PeerId, address: Multiaddr, pace: (Duration, Duration)) {
-        self.seeds.insert(peer);
-        let known = self.wanted.get(&peer).map(|wanted| wanted.addresses.clone());
-        let addresses = known.unwrap_or_default().into_iter().chain([address]).collect();
+        let addresses = self.seeds.entry(peer).or_default();
+        addresses.push(address);
+        let addresses = addresses.clone();
         self.want(peer, addresses, pace);
     }
 
@@ -93,9 +93,11 @@ impl Connections {
         let contacts: BTreeSet<PeerId> = nodes.keys().copied().collect();
         let seeds = &self.seeds;
         self.wanted
-            .retain(|peer, _| seeds.contains(peer) || contacts.contains(peer));
+            .retain(|peer, _| seeds.contains_key(peer) || contacts.contains(peer));
         self.contacts = contacts;
-        for (peer, addresses) in nodes {
+        for (peer, mut addresses) in nodes {
+            // A seed peer stays one, where it was configured to be, even if it is a contact's node as well.
+            addresses.extend(self.seeds.get(&peer).into_iter().flatten().cloned());
             self.want(peer, addresses, pace);
         }
     }
@@ -167,7 +169,7 @@ impl Connections {
     }
 
     pub(crate) fn is_seed(&self, peer: &PeerId) -> bool {
-        self.seeds.contains(peer)
+        self.seeds.contains_key(peer)
     }
 
     pub(crate) fn is_contact(&self, peer: &PeerId) -> bool {
@@ -180,29 +182,37 @@ impl Connections {
             .peers
             .iter()
             .filter(|(_, state)| state.relay)
-            .map(|(peer, state)| (!self.seeds.contains(peer), state.since, *peer))
+            .map(|(peer, state)| (!self.seeds.contains_key(peer), state.since, *peer))
             .collect();
         relays.sort();
         relays.into_iter().map(|(.., peer)| peer).collect()
     }
 
     /// Connections nobody needs: not to a seed peer, a contact, one of the relays we want, nor in use within the grace.
-    /// Those that others opened to a relay are theirs to close, until there are too many.
+    /// Those that others opened to a relay are theirs to close, until there are too many: then those go that have not been
+    /// needed for longest, as many as there are too many.
     pub(crate) fn dispensable(&self, serves: bool, budget: usize) -> Vec<PeerId> {
         let now = Instant::now();
         let kept: BTreeSet<PeerId> = self.relays().into_iter().take(self.relays_wanted).collect();
-        let over = self.peers.len() > budget;
-        self.peers
-            .iter()
-            .filter(|(peer, state)| {
-                let ours = self.seeds.contains(peer) || self.contacts.contains(peer) || kept.contains(peer);
-                // Somebody else's wish to be connected counts while there is room: a relay's clients, or a watcher whom we do
-                // not know as a contact.
-                let theirs = state.inbound && !over && (serves || !state.relay);
-                !ours && !theirs && state.needed_until <= now
-            })
-            .map(|(peer, _)| *peer)
-            .collect()
+        let mut dispensable = Vec::new();
+        let mut theirs = Vec::new();
+        for (peer, state) in &self.peers {
+            let ours = self.is_seed(peer) || self.is_contact(peer) || kept.contains(peer);
+            if ours || state.needed_until > now {
+                continue;
+            }
+            // Somebody else's wish to be connected counts while there is room: a relay's clients, or a watcher whom we do
+            // not know as a contact.
+            if state.inbound && (serves || !state.relay) {
+                theirs.push((state.needed_until, *peer));
+            } else {
+                dispensable.push(*peer);
+            }
+        }
+        let too_many = (self.peers.len() - dispensable.len()).saturating_sub(budget);
+        theirs.sort();
+        dispensable.extend(theirs.into_iter().take(too_many).map(|(_, peer)| peer));
+        dispensable
     }
 
     /// Shuts a peer out for a while.

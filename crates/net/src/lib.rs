@@ -12,6 +12,7 @@ mod connections;
 mod convert;
 mod gossip;
 pub mod handle;
+mod inbound;
 mod queries;
 mod records;
 mod serve;

@@ -1,18 +1,18 @@
 //! What this node answers to others' frames by itself: records, following, relays. A relay answers anyone, within quotas; an
 //! ordinary node gives out only its own cards and invite records, lest its address be tied to its presence records.
 
+use crate::streams::Answers;
 use libp2p::PeerId;
 use porchlight_wire::blind::BlindedKey;
-use porchlight_wire::frame::{ExchangeNumber, Response, ResponseFrame};
+use porchlight_wire::frame::{ExchangeNumber, Response};
 use serde_bytes::ByteBuf;
 use std::collections::{BTreeMap, BTreeSet};
-use tokio::sync::mpsc;
 
 /// One who follows: where to send what is new.
 #[derive(Debug)]
 struct Follower {
     number: ExchangeNumber,
-    answers: mpsc::Sender<ResponseFrame>,
+    answers: Answers,
     addresses: BTreeSet<BlindedKey>,
 }
 
@@ -40,7 +40,7 @@ impl Followers {
         &mut self,
         peer: PeerId,
         number: ExchangeNumber,
-        answers: mpsc::Sender<ResponseFrame>,
+        answers: Answers,
         addresses: Vec<BlindedKey>,
     ) -> bool {
         self.drop_peer(&peer);
@@ -64,26 +64,34 @@ impl Followers {
         true
     }
 
-    /// Sends a beacon to all who follow its address. One who does not keep up loses their following and finds out by the
-    /// stream's end.
+    /// Sends a beacon to all who follow its address. One who does not keep up loses their following, and their stream by
+    /// whose end they find out.
     pub(crate) fn push(&mut self, pk: &BlindedKey, beacon: &[u8]) {
         let Some(peers) = self.by_address.get(pk) else {
             return;
         };
         let mut slow = Vec::new();
         for peer in peers {
-            if let Some(follower) = self.by_peer.get(peer) {
-                let frame = ResponseFrame {
-                    exchange: follower.number,
-                    response: record(Some(beacon)),
-                };
-                if follower.answers.try_send(frame).is_err() {
-                    slow.push(*peer);
-                }
+            if let Some(follower) = self.by_peer.get(peer)
+                && !follower.answers.send(follower.number, record(Some(beacon)))
+            {
+                follower.answers.end();
+                slow.push(*peer);
             }
         }
         for peer in slow {
             self.drop_peer(&peer);
+        }
+    }
+
+    /// A stream of `peer` is gone. What it follows on another one stays.
+    pub(crate) fn drop_gone(&mut self, peer: &PeerId) {
+        if self
+            .by_peer
+            .get(peer)
+            .is_some_and(|follower| follower.answers.is_gone())
+        {
+            self.drop_peer(peer);
         }
     }
 

@@ -10,19 +10,20 @@ use porchlight_wire::frame::{
     ExchangeNumber, Refusal, Request, RequestFrame, Response, ResponseFrame, decode_request, decode_response,
     encode_request, encode_response,
 };
-use porchlight_wire::limits::FRAME_BYTES;
-use std::collections::BTreeMap;
+use porchlight_wire::limits::{FOLLOWED, FRAME_BYTES};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
+use tokio_util::sync::CancellationToken;
 
 /// Requests that may wait for one peer's stream.
 pub(crate) const WAITING: usize = 64;
 
-/// Answers that may wait to be written to one peer; one that follows and does not read loses its following.
-pub(crate) const ANSWERS: usize = 256;
+/// Answers that may wait to be written to one peer: all that it may follow, at once, and as much again of what is new.
+pub(crate) const ANSWERS: usize = 2 * FOLLOWED;
 
 /// How often deadlines of open exchanges are looked at.
 const WATCH: Duration = Duration::from_millis(500);
@@ -56,6 +57,7 @@ pub(crate) enum StreamEvent {
     },
     /// No answer will come.
     Failed {
+        peer: PeerId,
         asker: Asker,
         /// Whether the request may have been acted on.
         perhaps: bool,
@@ -66,12 +68,36 @@ pub(crate) enum StreamEvent {
         peer: PeerId,
         number: ExchangeNumber,
         request: Request,
-        answers: mpsc::Sender<ResponseFrame>,
+        answers: Answers,
     },
     /// The stream we opened to a peer is gone.
     OutboundClosed { peer: PeerId },
     /// A stream that a peer opened is gone.
     InboundClosed { peer: PeerId },
+}
+
+/// Where the answers to requests on one stream go.
+#[derive(Clone, Debug)]
+pub(crate) struct Answers {
+    frames: mpsc::Sender<ResponseFrame>,
+    end: CancellationToken,
+}
+
+impl Answers {
+    /// Sends an answer; false if the stream is gone or its other end does not keep up.
+    pub(crate) fn send(&self, exchange: ExchangeNumber, response: Response) -> bool {
+        self.frames.try_send(ResponseFrame { exchange, response }).is_ok()
+    }
+
+    /// Whether the stream is gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.frames.is_closed()
+    }
+
+    /// Ends the stream, with what waits to be written on it.
+    pub(crate) fn end(&self) {
+        self.end.cancel();
+    }
 }
 
 type Frames = Framed<Compat<Stream>, LengthDelimitedCodec>;
@@ -100,17 +126,18 @@ pub(crate) async fn ask(
     };
     requests.close();
     for (asker, _) in open.into_values() {
-        report(&events, asker, true, &reason).await;
+        report(&events, peer, asker, true, &reason).await;
     }
     while let Some(outgoing) = requests.recv().await {
-        report(&events, outgoing.asker, false, &reason).await;
+        report(&events, peer, outgoing.asker, false, &reason).await;
     }
     // A task that is gone needs no news.
     let _ = events.send(StreamEvent::OutboundClosed { peer }).await;
 }
 
-async fn report(events: &mpsc::Sender<StreamEvent>, asker: Asker, perhaps: bool, reason: &str) {
+async fn report(events: &mpsc::Sender<StreamEvent>, peer: PeerId, asker: Asker, perhaps: bool, reason: &str) {
     let failed = StreamEvent::Failed {
+        peer,
         asker,
         perhaps,
         reason: reason.to_owned(),
@@ -160,7 +187,9 @@ async fn exchange(
                     return "the other side sent something that is no frame".to_owned();
                 };
                 let asker = match open.get(&frame.exchange) {
-                    Some((Asker::Follow, _)) => Some(Asker::Follow),
+                    Some((Asker::Follow, _)) if matches!(frame.response, Response::Record { .. }) => {
+                        Some(Asker::Follow)
+                    }
                     Some(_) => open.remove(&frame.exchange).map(|(asker, _)| asker),
                     None => None,
                 };
@@ -180,7 +209,7 @@ async fn exchange(
                     .collect();
                 for number in late {
                     if let Some((asker, _)) = open.remove(&number) {
-                        report(events, asker, true, "no answer came in time").await;
+                        report(events, peer, asker, true, "no answer came in time").await;
                     }
                 }
             }
@@ -190,14 +219,30 @@ async fn exchange(
 
 /// Runs a stream that `peer` opened: hands its requests to the task, writes the answers.
 pub(crate) async fn serve(peer: PeerId, stream: Stream, events: mpsc::Sender<StreamEvent>, at_once: usize) {
-    let mut frames = framed(stream);
-    let (answers, mut waiting) = mpsc::channel::<ResponseFrame>(ANSWERS);
-    let mut open = 0_usize;
+    let (frames, waiting) = mpsc::channel(ANSWERS);
+    let end = CancellationToken::new();
+    let answers = Answers {
+        frames,
+        end: end.clone(),
+    };
+    end.run_until_cancelled(hand_on(peer, framed(stream), events, at_once, answers, waiting))
+        .await;
+}
+
+async fn hand_on(
+    peer: PeerId,
+    mut frames: Frames,
+    events: mpsc::Sender<StreamEvent>,
+    at_once: usize,
+    answers: Answers,
+    mut waiting: mpsc::Receiver<ResponseFrame>,
+) {
+    let mut open: BTreeSet<ExchangeNumber> = BTreeSet::new();
     loop {
         tokio::select! {
             answer = waiting.recv() => {
                 let Some(answer) = answer else { return };
-                open = open.saturating_sub(1);
+                open.remove(&answer.exchange);
                 if frames.send(Bytes::from(encode_response(&answer))).await.is_err() {
                     return;
                 }
@@ -206,7 +251,7 @@ pub(crate) async fn serve(peer: PeerId, stream: Stream, events: mpsc::Sender<Str
                 let Some(Ok(bytes)) = read else { return };
                 // Bytes that are no frame end the stream: what follows could not be told apart either.
                 let Ok(frame) = decode_request(&bytes) else { return };
-                if open >= at_once {
+                if open.len() >= at_once {
                     let refused = ResponseFrame {
                         exchange: frame.exchange,
                         response: Response::Refused { reason: Refusal::TooMany },
@@ -216,7 +261,10 @@ pub(crate) async fn serve(peer: PeerId, stream: Stream, events: mpsc::Sender<Str
                     }
                     continue;
                 }
-                open += 1;
+                // Two with one number could not be told apart, nor counted.
+                if !open.insert(frame.exchange) {
+                    return;
+                }
                 let asked = StreamEvent::Asked {
                     peer,
                     number: frame.exchange,

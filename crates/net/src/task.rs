@@ -4,24 +4,25 @@ mod asks;
 mod events;
 mod lookups;
 
-use crate::behaviour::{Behaviour, FRAMES, RELAY_MARKER};
+use crate::behaviour::{Behaviour, RELAY_MARKER};
 use crate::config::{NetConfig, Role};
 use crate::connections::Connections;
 use crate::convert::{address_of, is_loopback, is_unspecified, keypair, multiaddr_of, node_address, node_of, peer_of};
 use crate::gossip::{Pace, ident_topic};
 use crate::handle::{Counters, LiveNode, Message, NetCommand, NetError, NetEvent, NetStatus, PeerInfo};
+use crate::inbound::Opened;
 use crate::queries::Queries;
 use crate::records::unix_now;
 use crate::serve::Followers;
-use crate::streams::{Outgoing, StreamEvent, serve};
+use crate::streams::{Answers, Outgoing, StreamEvent, serve};
 use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
-use libp2p::swarm::SwarmEvent;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, tcp, yamux};
 use libp2p_stream::IncomingStreams;
 use porchlight_wire::blind::BlindedKey;
-use porchlight_wire::frame::{ExchangeNumber, ResponseFrame};
+use porchlight_wire::frame::ExchangeNumber;
 use porchlight_wire::ids::{Address, NodeId};
 use porchlight_wire::network::TopicIndex;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -45,14 +46,13 @@ const NEVER_IDLE: Duration = Duration::from_secs(365 * 86_400);
 struct Responder {
     peer: PeerId,
     number: ExchangeNumber,
-    answers: mpsc::Sender<ResponseFrame>,
+    answers: Answers,
 }
 
 pub(crate) struct Task {
     config: NetConfig,
     node: NodeId,
     swarm: Swarm<Behaviour>,
-    incoming: IncomingStreams,
     _relay_marker: Option<IncomingStreams>,
 
     inbox: mpsc::Receiver<Message>,
@@ -80,6 +80,10 @@ pub(crate) struct Task {
     topics: BTreeSet<TopicIndex>,
     follow: Vec<BlindedKey>,
     following: Option<PeerId>,
+    /// Whether the relay has said that it does.
+    followed: bool,
+    /// Relays that would not, and when to ask them again.
+    unwilling: BTreeMap<PeerId, Instant>,
     own_cards: BTreeSet<BlindedKey>,
     listening: BTreeSet<Address>,
     live: Vec<LiveNode>,
@@ -111,7 +115,6 @@ impl Task {
             .build();
         let mut control = swarm.behaviour().streams.new_control();
         let taken = |_| NetError::Transport("a protocol is registered twice".to_owned());
-        let incoming = control.accept(FRAMES).map_err(taken)?;
         let relay_marker = match config.role {
             Role::Relay => Some(control.accept(RELAY_MARKER).map_err(taken)?),
             Role::Ordinary => None,
@@ -126,7 +129,6 @@ impl Task {
             followers: Followers::new(config.limits.followed),
             node,
             swarm,
-            incoming,
             _relay_marker: relay_marker,
             inbox,
             outbox,
@@ -145,6 +147,8 @@ impl Task {
             topics: BTreeSet::new(),
             follow: Vec::new(),
             following: None,
+            followed: false,
+            unwilling: BTreeMap::new(),
             own_cards: BTreeSet::new(),
             listening: BTreeSet::new(),
             live: Vec::new(),
@@ -183,7 +187,6 @@ impl Task {
                     None => return,
                 },
                 Some(event) = self.stream_events.recv() => self.on_stream(event),
-                Some((peer, stream)) = self.incoming.next() => self.on_incoming_stream(peer, stream),
                 permit = outbox.reserve(), if !self.held_back.is_empty() => match permit {
                     Ok(permit) => if let Some(event) = self.held_back.pop_front() { permit.send(event) },
                     Err(_) => return,
@@ -226,11 +229,15 @@ impl Task {
     /// What comes back again and again: dials, deadlines, what has expired, who is live.
     fn on_tick(&mut self) {
         for (peer, addresses) in self.connections.due_dials() {
-            self.dial(peer, addresses);
+            if let Err(reason) = self.dial(peer, addresses) {
+                tracing::trace!(%peer, %reason, "not dialled");
+            }
         }
         self.end_late_lookups();
         let serves = self.config.role == Role::Relay;
-        let budget = usize::try_from(self.config.limits.connections).unwrap_or(usize::MAX) / 4 * 3;
+        // Others may open three quarters of them: what is left above the budget is for dials of ours.
+        let all = usize::try_from(self.config.limits.connections).unwrap_or(usize::MAX);
+        let budget = all - all / 8;
         for peer in self.connections.dispensable(serves, budget) {
             self.counters.pruned += 1;
             // An error says that it is gone already.
@@ -253,13 +260,15 @@ impl Task {
         }
     }
 
-    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+    /// Dials, unless a dial to it is under way. Says why not if that is not even begun.
+    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), String> {
         let opts = DialOpts::peer_id(peer)
             .addresses(addresses)
             .condition(PeerCondition::DisconnectedAndNotDialing)
             .build();
-        if let Err(error) = self.swarm.dial(opts) {
-            tracing::trace!(%peer, %error, "not dialled");
+        match self.swarm.dial(opts) {
+            Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => Ok(()),
+            Err(error) => Err(plain(&error)),
         }
     }
 
@@ -321,7 +330,7 @@ impl Task {
                 (*peer, topics)
             })
             .collect();
-        if let Some(relay) = self.following {
+        if let Some(relay) = self.following.filter(|_| self.followed) {
             let followed = self.follow.iter().map(|pk| porchlight_wire::beacon::topic(network, pk));
             topics.entry(relay).or_default().extend(followed);
         }
@@ -395,7 +404,7 @@ impl Task {
         let _ = tokio::time::timeout(Duration::from_secs(1), closed).await;
     }
 
-    fn on_incoming_stream(&mut self, peer: PeerId, stream: libp2p::Stream) {
+    fn on_opened(&mut self, Opened { peer, stream }: Opened) {
         // One stream for each direction is all an honest peer opens; a second one may overlap with the end of the first.
         let streams = self.inbound_streams.entry(peer).or_insert(0);
         if *streams >= 2 {

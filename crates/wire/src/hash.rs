@@ -1,4 +1,4 @@
-//! The one hash that other crates need: ids of beacons on gossip are SHA-256 of their bytes.
+//! The one hash that other crates need: ids of messages on gossip are SHA-256 of topic and beacon.
 
 use sha2::{Digest, Sha256};
 

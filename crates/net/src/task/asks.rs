@@ -6,13 +6,14 @@ use crate::convert::{multiaddr_of, peer_of};
 use crate::handle::{BeaconSource, ExchangeFailure, NetEvent};
 use crate::records::unix_now;
 use crate::serve::record;
-use crate::streams::{Asker, Outgoing, StreamEvent, WAITING, ask};
+use crate::streams::{Answers, Asker, Outgoing, StreamEvent, WAITING, ask};
 use libp2p::{Multiaddr, PeerId};
 use porchlight_wire::blind::{BlindedKey, Kind};
-use porchlight_wire::frame::{ExchangeNumber, Refusal, Request, Response, ResponseFrame};
+use porchlight_wire::frame::{ExchangeNumber, Refusal, Request, Response};
 use porchlight_wire::ids::{Address, NodeAddress, NodeId};
-use porchlight_wire::limits::RELAYS;
+use porchlight_wire::limits::{FOLLOWED, RELAYS};
 use porchlight_wire::shelf::Shelved;
+use std::time::Instant;
 use tokio::sync::mpsc;
 
 /// Peers that requests may wait for at once.
@@ -49,12 +50,9 @@ impl Task {
             return;
         }
         waiting.push(Outgoing { asker, request });
-        self.dial(peer, reach);
         // A dial that was not even begun reports nothing: nobody would ever answer.
-        if !self.swarm.is_connected(&peer)
-            && self.swarm.network_info().connection_counters().num_pending_outgoing() == 0
-        {
-            self.fail_waiting(&peer, "it cannot be dialled");
+        if let Err(reason) = self.dial(peer, reach) {
+            self.fail_waiting(&peer, &reason);
         }
     }
 
@@ -103,14 +101,22 @@ impl Task {
                 self.tell(NetEvent::ExchangeFailed { exchange, reason });
             }
             Asker::Lookup(lookup) => self.on_lookup_answer(lookup, None),
-            Asker::Follow => self.following = None,
+            Asker::Follow => self.stop_following(),
         }
     }
 
     pub(super) fn on_stream(&mut self, event: StreamEvent) {
         match event {
             StreamEvent::Answer { peer, asker, response } => self.on_answer(peer, asker, response),
-            StreamEvent::Failed { asker, perhaps, reason } => self.fail(asker, perhaps, &reason),
+            // The end of following at a relay that we have left already.
+            StreamEvent::Failed {
+                peer,
+                asker: Asker::Follow,
+                ..
+            } if self.following != Some(peer) => {}
+            StreamEvent::Failed {
+                asker, perhaps, reason, ..
+            } => self.fail(asker, perhaps, &reason),
             StreamEvent::Asked {
                 peer,
                 number,
@@ -123,7 +129,7 @@ impl Task {
                 }
             }
             StreamEvent::InboundClosed { peer } => {
-                self.followers.drop_peer(&peer);
+                self.followers.drop_gone(&peer);
                 if let Some(streams) = self.inbound_streams.get_mut(&peer) {
                     *streams -= 1;
                     if *streams == 0 {
@@ -145,11 +151,26 @@ impl Task {
 
     /// What is followed has something new.
     fn on_followed(&mut self, peer: PeerId, response: &Response) {
-        let Response::Record { beacon: Some(bytes) } = response else {
+        let Response::Record { beacon } = response else {
+            // It has no room for us: another may.
+            let later = Instant::now() + self.config.timing.redial_seed.1;
+            self.unwilling.insert(peer, later);
+            if self.following == Some(peer) {
+                self.stop_following();
+            }
+            return;
+        };
+        if self.following == Some(peer) && !self.followed {
+            self.followed = true;
+            self.tell_live();
+        }
+        let Some(bytes) = beacon else {
             return;
         };
         let records = self.swarm.behaviour_mut().kad.store_mut();
         match records.verify(bytes) {
+            // What was not asked for, or not any more, is none of our business.
+            Ok(beacon) if !self.follow.contains(&beacon.pk()) => {}
             Ok(beacon) => {
                 if records.shelf_mut().put(beacon.clone(), unix_now()).is_news() {
                     self.counters.stream.accepted += 1;
@@ -169,7 +190,12 @@ impl Task {
         }
     }
 
-    pub(super) fn set_follow(&mut self, addresses: Vec<BlindedKey>) {
+    pub(super) fn set_follow(&mut self, mut addresses: Vec<BlindedKey>) {
+        if addresses.len() > FOLLOWED {
+            // A relay would not even read a longer list.
+            tracing::warn!(limit = FOLLOWED, got = addresses.len(), "too many addresses to follow");
+            addresses.truncate(FOLLOWED);
+        }
         if addresses == self.follow {
             return;
         }
@@ -181,21 +207,40 @@ impl Task {
                 };
                 self.send(relay, Asker::Follow, request);
                 if self.follow.is_empty() {
-                    self.following = None;
+                    self.stop_following();
                 }
             }
             None => self.follow_somewhere(),
         }
     }
 
+    /// Follows at the first relay that is connected and willing, if there is something to follow.
+    pub(super) fn follow_somewhere(&mut self) {
+        if self.follow.is_empty() || self.following.is_some() {
+            return;
+        }
+        let now = Instant::now();
+        self.unwilling.retain(|_, later| *later > now);
+        let mut relays = self.connections.relays().into_iter();
+        let Some(relay) = relays.find(|relay| !self.unwilling.contains_key(relay)) else {
+            return;
+        };
+        self.following = Some(relay);
+        let request = Request::RecordFollow {
+            addresses: self.follow.clone(),
+        };
+        self.send(relay, Asker::Follow, request);
+    }
+
+    /// What is followed no longer comes. The next round looks for a relay to follow at.
+    pub(super) fn stop_following(&mut self) {
+        self.following = None;
+        self.followed = false;
+        self.tell_live();
+    }
+
     /// A peer asks something. What concerns records is answered here; letters are the core's.
-    fn on_asked(
-        &mut self,
-        peer: PeerId,
-        number: ExchangeNumber,
-        request: Request,
-        answers: mpsc::Sender<ResponseFrame>,
-    ) {
+    fn on_asked(&mut self, peer: PeerId, number: ExchangeNumber, request: Request, answers: Answers) {
         self.connections.touch(&peer);
         let response = match request {
             Request::Deliver { .. } => {
@@ -210,22 +255,16 @@ impl Task {
             }
             Request::Relays {} => self.name_relays(),
         };
-        answer(&answers, number, response);
+        answers.send(number, response);
     }
 
-    fn ask_core(
-        &mut self,
-        peer: PeerId,
-        number: ExchangeNumber,
-        request: Request,
-        answers: mpsc::Sender<ResponseFrame>,
-    ) {
+    fn ask_core(&mut self, peer: PeerId, number: ExchangeNumber, request: Request, answers: Answers) {
         let Some(from) = Self::node_name(&peer) else {
             return;
         };
         if self.asked.len() >= WAITING_FOR_CORE {
             let reason = Refusal::TooMany;
-            answer(&answers, number, Response::Refused { reason });
+            answers.send(number, Response::Refused { reason });
             return;
         }
         self.last_asked += 1;
@@ -242,7 +281,7 @@ impl Task {
     pub(super) fn respond(&mut self, exchange: u64, response: Response) {
         if let Some(responder) = self.asked.remove(&exchange) {
             self.connections.touch(&responder.peer);
-            answer(&responder.answers, responder.number, response);
+            responder.answers.send(responder.number, response);
         }
     }
 
@@ -307,27 +346,21 @@ impl Task {
             .map(|beacon| beacon.bytes().to_vec())
     }
 
-    fn start_follower(
-        &mut self,
-        peer: PeerId,
-        number: ExchangeNumber,
-        addresses: Vec<BlindedKey>,
-        answers: &mpsc::Sender<ResponseFrame>,
-    ) {
+    fn start_follower(&mut self, peer: PeerId, number: ExchangeNumber, addresses: Vec<BlindedKey>, answers: &Answers) {
         if self.config.role != Role::Relay {
             let reason = Refusal::NotServed;
-            answer(answers, number, Response::Refused { reason });
+            answers.send(number, Response::Refused { reason });
             return;
         }
         let now: Vec<Vec<u8>> = addresses.iter().filter_map(|address| self.served(address)).collect();
         if !self.followers.follow(peer, number, answers.clone(), addresses) {
             let reason = Refusal::TooMany;
-            answer(answers, number, Response::Refused { reason });
+            answers.send(number, Response::Refused { reason });
             return;
         }
-        answer(answers, number, record(None));
+        answers.send(number, record(None));
         for beacon in now {
-            answer(answers, number, record(Some(&beacon)));
+            answers.send(number, record(Some(&beacon)));
         }
     }
 
@@ -349,9 +382,4 @@ impl Task {
             .collect();
         Response::RelayList { relays }
     }
-}
-
-/// Sends an answer, if its stream is still there and keeps up.
-fn answer(answers: &mpsc::Sender<ResponseFrame>, exchange: ExchangeNumber, response: Response) {
-    let _ = answers.try_send(ResponseFrame { exchange, response });
 }

@@ -6,7 +6,6 @@ use crate::convert::node_of;
 use crate::gossip::{Judgement, ident_topic, judge};
 use crate::handle::{BeaconSource, NetEvent};
 use crate::records::unix_now;
-use crate::streams::Asker;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{PeerId, gossipsub, identify, kad, ping};
 use porchlight_wire::beacon::{VerifiedBeacon, topic};
@@ -21,6 +20,7 @@ impl Task {
     pub(super) fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Inbound(opened)) => self.on_opened(opened),
             SwarmEvent::Behaviour(BehaviourEvent::Kad(event)) => self.on_kad(event),
             SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
@@ -58,8 +58,9 @@ impl Task {
     fn on_gone(&mut self, peer: &PeerId) {
         self.outbound.remove(peer);
         self.followers.drop_peer(peer);
+        self.unwilling.remove(peer);
         if self.following == Some(*peer) {
-            self.following = None;
+            self.stop_following();
         }
         if let Some(state) = self.connections.disconnected(peer)
             && state.identified
@@ -212,21 +213,5 @@ impl Task {
             }
             Err(_) => self.counters.dht.untimely += 1,
         }
-    }
-
-    /// Follows at the first relay that is connected, if there is something to follow.
-    pub(super) fn follow_somewhere(&mut self) {
-        if self.follow.is_empty() || self.following.is_some() {
-            return;
-        }
-        let Some(relay) = self.connections.relays().first().copied() else {
-            return;
-        };
-        self.following = Some(relay);
-        let request = porchlight_wire::frame::Request::RecordFollow {
-            addresses: self.follow.clone(),
-        };
-        self.send(relay, Asker::Follow, request);
-        self.tell_live();
     }
 }

@@ -225,6 +225,7 @@ impl Task {
             .map(|(id, _)| *id)
             .collect();
         for id in late {
+            self.stop_queries(id);
             self.end_lookup(id);
         }
     }
@@ -232,6 +233,21 @@ impl Task {
     fn end_lookup_if_over(&mut self, id: u64) {
         if self.queries.lookups.get(&id).is_some_and(Lookup::is_over) {
             self.end_lookup(id);
+        }
+    }
+
+    /// Stops the queries of a lookup that has had its time. Who has answered them so far has answered.
+    fn stop_queries(&mut self, id: u64) {
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let parts = self.queries.parts.iter();
+        for (query, _) in parts.filter(|(_, part)| matches!(part, Part::Copies { lookup, .. } if *lookup == id)) {
+            let Some(mut query) = kad.query_mut(query) else {
+                continue;
+            };
+            if let Some(lookup) = self.queries.lookups.get_mut(&id) {
+                lookup.answered_dht = lookup.answered_dht.max(query.stats().num_successes());
+            }
+            query.finish();
         }
     }
 

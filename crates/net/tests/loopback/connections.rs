@@ -1,0 +1,118 @@
+//! Which connections are made, kept and given up.
+
+use super::town::{Door, config, generation, relay, start};
+use porchlight_net::{NetCommand, NetEvent, NetStatus, Role};
+use porchlight_wire::ids::Address;
+
+#[tokio::test]
+async fn connections_do_not_grow_with_the_network() {
+    // A lookup goes to every server, and each connection would stay for gossipsub's sake.
+    const SERVERS: usize = 10;
+    const NODES: usize = 20;
+    const KEPT: usize = 2;
+    let mut first = relay(&[]).await;
+    let mut servers = Vec::new();
+    for _ in 1..SERVERS {
+        servers.push(relay(&[&first]).await);
+    }
+    first
+        .status_is("all servers", |status| {
+            status.peers.iter().filter(|peer| peer.relay).count() == SERVERS - 1
+        })
+        .await;
+    let mut nodes = Vec::new();
+    for _ in 0..NODES {
+        let mut config = config(Role::Ordinary, &[&first]);
+        config.limits.relays = KEPT;
+        let mut node = start(config).await;
+        node.status_is("connected", |status| status.peers.iter().any(|peer| peer.relay))
+            .await;
+        nodes.push(node);
+    }
+    for node in &mut nodes {
+        node.look_up(1, &generation(30)).await;
+    }
+    for node in &mut nodes {
+        let status = node
+            .status_is("more connections for a while, and then only those needed", |status| {
+                status.peers.len() <= KEPT && status.counters.pruned > 0
+            })
+            .await;
+        assert!(
+            status.peers.iter().any(|peer| peer.node == first.node),
+            "the seed peer is kept"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_seed_peer_that_comes_back_is_found_again() {
+    let seed_config = config(Role::Relay, &[]);
+    let seed = start(seed_config.clone()).await;
+    let door = Door::new().await;
+    let mut node_config = config(Role::Ordinary, &[]);
+    node_config.seed_peers = vec![door.lead_to(&seed)];
+    let mut node = start(node_config).await;
+    let connected = |event| match event {
+        NetEvent::Connected { node, relay: true } => Some(node),
+        _ => None,
+    };
+    assert_eq!(node.event("the seed peer", connected).await, seed.node);
+    seed.net.stop().await;
+    node.event("the loss", |event| {
+        matches!(event, NetEvent::Disconnected { .. }).then_some(())
+    })
+    .await;
+    let seed = start(seed_config).await;
+    door.lead_to(&seed);
+    assert_eq!(node.event("the seed peer again", connected).await, seed.node);
+}
+
+#[tokio::test]
+async fn a_seed_peer_is_dialled_where_it_was_configured_even_if_a_contact_names_another_address() {
+    let seed_config = config(Role::Relay, &[]);
+    let seed = start(seed_config.clone()).await;
+    let door = Door::new().await;
+    let mut node_config = config(Role::Ordinary, &[]);
+    node_config.seed_peers = vec![door.lead_to(&seed)];
+    let mut node = start(node_config).await;
+    // Nobody listens there.
+    let mut elsewhere = seed.address.clone();
+    elsewhere.address = Address::parse("/ip4/127.0.0.1/tcp/1").unwrap();
+    node.ask(NetCommand::Keep {
+        contacts: vec![elsewhere],
+    })
+    .await;
+    let is_there = |status: &NetStatus| status.peers.iter().any(|peer| peer.seed && peer.contact);
+    node.status_is("the seed peer, a contact as well", is_there).await;
+    seed.net.stop().await;
+    node.status_is("the loss", |status| status.peers.is_empty()).await;
+    let seed = start(seed_config).await;
+    door.lead_to(&seed);
+    node.status_is("the seed peer again", is_there).await;
+}
+
+#[tokio::test]
+async fn contacts_are_kept_connected_and_followed_to_a_new_address() {
+    let alice_config = config(Role::Ordinary, &[]);
+    let alice = start(alice_config.clone()).await;
+    let mut bob = start(config(Role::Ordinary, &[])).await;
+    bob.ask(NetCommand::Keep {
+        contacts: vec![alice.address.clone()],
+    })
+    .await;
+    bob.status_is("connected to the contact", |status| {
+        status.peers.iter().any(|peer| peer.contact)
+    })
+    .await;
+    alice.net.stop().await;
+    bob.status_is("the contact gone", |status| status.peers.is_empty())
+        .await;
+    let alice = start(alice_config).await;
+    bob.ask(NetCommand::Keep {
+        contacts: vec![alice.address.clone()],
+    })
+    .await;
+    bob.status_is("connected again", |status| status.peers.iter().any(|peer| peer.contact))
+        .await;
+}

@@ -1,0 +1,241 @@
+//! Bounds: on connections, on streams, on what one stream may ask.
+
+use super::raw::{Frames, Raw};
+use super::town::{beacon, config, generation, now, ordinary, plain, relay, sealed, start};
+use porchlight_net::{ExchangeFailure, NetCommand, NetEvent, Role, node_id};
+use porchlight_wire::frame::{Admission, Refusal, Request, Response};
+use porchlight_wire::ids::{Address, NodeAddress};
+use porchlight_wire::limits::FRAME_BYTES;
+use porchlight_wire::time::UnixMillis;
+use std::net::TcpListener;
+
+fn letter() -> Request {
+    Request::Deliver {
+        admission: Admission::Open,
+        envelope: vec![7; 100],
+    }
+}
+
+fn refused(reason: Refusal) -> Response {
+    Response::Refused { reason }
+}
+
+/// Whether the stream is served: a question that every node answers is answered.
+async fn is_served(frames: &mut Frames, exchange: u64) -> bool {
+    frames.ask(exchange, Request::Relays {}).await;
+    frames.answer().await == Some((exchange, Response::RelayList { relays: Vec::new() }))
+}
+
+#[tokio::test]
+async fn others_open_no_more_than_their_share_of_the_connections() {
+    let mut small = config(Role::Relay, &[]);
+    small.limits.connections = 8;
+    let mut relay = start(small).await;
+    let mut let_in = Vec::new();
+    for _ in 0..10 {
+        let_in.extend(Raw::try_connect(&relay.address, &plain(), &[]).await);
+    }
+    assert_eq!(let_in.len(), 6);
+    // The rest is for those the node itself wants to reach.
+    let other = start(config(Role::Ordinary, &[])).await;
+    relay
+        .ask(NetCommand::Keep {
+            contacts: vec![other.address.clone()],
+        })
+        .await;
+    relay
+        .status_is("the contact besides the others", |status| {
+            status.peers.len() == 7 && status.peers.iter().any(|peer| peer.contact)
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn when_there_are_too_many_connections_only_those_too_many_are_closed() {
+    let mut small = config(Role::Relay, &[]);
+    small.limits.connections = 16;
+    let mut relay = start(small).await;
+    let mut others = Vec::new();
+    for _ in 0..12 {
+        others.push(Raw::connected_to(&relay.address).await);
+    }
+    let mut contacts = Vec::new();
+    for _ in 0..4 {
+        contacts.push(start(config(Role::Ordinary, &[])).await);
+    }
+    relay
+        .ask(NetCommand::Keep {
+            contacts: contacts.iter().map(|contact| contact.address.clone()).collect(),
+        })
+        .await;
+    let status = relay
+        .status_is("all contacts, within the budget", |status| {
+            status.peers.iter().filter(|peer| peer.contact).count() == 4 && status.peers.len() <= 14
+        })
+        .await;
+    assert_eq!((status.peers.len(), status.counters.pruned), (14, 2));
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_even_be_dialled_fails_and_does_not_wait_for_ever() {
+    // Somebody who takes connections and never says a word: dials hang there until they run out of time.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address::parse(&format!("/ip4/127.0.0.1/tcp/{}", silent.local_addr().unwrap().port())).unwrap();
+    let nobody = |n: u8| NodeAddress {
+        node: node_id(&[n; 32]).unwrap(),
+        address: address.clone(),
+    };
+    let mut node = start(config(Role::Ordinary, &[])).await;
+    // As many as may be dialled at once, and some more.
+    for n in 100..180 {
+        let NodeAddress { node: to, address } = nobody(n);
+        let request = NetCommand::Request {
+            exchange: u64::from(n),
+            to,
+            addresses: vec![address],
+            request: letter(),
+        };
+        node.ask(request).await;
+    }
+    let (exchange, reason) = node
+        .event("a failure", |event| match event {
+            NetEvent::ExchangeFailed { exchange, reason } => Some((exchange, reason)),
+            _ => None,
+        })
+        .await;
+    assert_eq!(exchange, 164, "the first that there was no room for");
+    assert!(matches!(reason, ExchangeFailure::Unreachable(_)), "{reason:?}");
+}
+
+#[tokio::test]
+async fn a_peer_has_two_streams_at_most() {
+    let relay = relay(&[]).await;
+    let mut raw = Raw::connected_to(&relay.address).await;
+    let mut first = raw.frames().await;
+    assert!(is_served(&mut first, 1).await);
+    let mut second = raw.frames().await;
+    assert!(is_served(&mut second, 1).await);
+    let mut third = raw.frames().await;
+    assert!(!is_served(&mut third, 1).await);
+    assert!(is_served(&mut first, 2).await);
+    assert!(is_served(&mut second, 2).await);
+    drop(first);
+    while !is_served(&mut raw.frames().await, 1).await {}
+}
+
+#[tokio::test]
+async fn a_stream_has_so_many_open_exchanges_at_most() {
+    let mut strict = config(Role::Ordinary, &[]);
+    strict.limits.exchanges_per_peer = 2;
+    let mut node = start(strict).await;
+    let mut raw = Raw::connected_to(&node.address).await;
+    let mut frames = raw.frames().await;
+    for exchange in 1..=3 {
+        frames.ask(exchange, letter()).await;
+    }
+    assert_eq!(frames.answer().await, Some((3, refused(Refusal::TooMany))));
+    // One that is answered makes room for another.
+    let asked = |event| match event {
+        NetEvent::Request { exchange, .. } => Some(exchange),
+        _ => None,
+    };
+    let exchange = node.event("a letter", asked).await;
+    let response = Response::Delivered {};
+    node.ask(NetCommand::Respond { exchange, response }).await;
+    assert_eq!(frames.answer().await, Some((1, Response::Delivered {})));
+    frames.ask(4, letter()).await;
+    node.event("the second letter", asked).await;
+    let exchange = node.event("the fourth letter", asked).await;
+    let response = refused(Refusal::NotAdmitted);
+    node.ask(NetCommand::Respond { exchange, response }).await;
+    assert_eq!(frames.answer().await, Some((4, refused(Refusal::NotAdmitted))));
+    // A number that is in use would not be counted: the stream ends.
+    frames.ask(2, letter()).await;
+    assert_eq!(frames.answer().await, None);
+}
+
+#[tokio::test]
+async fn frames_that_are_none_end_their_stream_only() {
+    let relay = relay(&[]).await;
+    let mut raw = Raw::connected_to(&relay.address).await;
+    let mut good = raw.frames().await;
+    assert!(is_served(&mut good, 1).await);
+    let too_long = u32::try_from(FRAME_BYTES + 1).unwrap().to_be_bytes();
+    for bad in [&[0, 0, 0, 0][..], &[0, 0, 0, 3, 1, 2, 3], &[0xff; 64], &too_long] {
+        // One stream at a time is left for it: the one before may not have been seen to end yet.
+        let mut tries = 0;
+        while !raw.write_frames(bad).await.is_empty() {
+            tries += 1;
+            assert!(tries < 100, "no answer is expected to {bad:?}");
+        }
+    }
+    // A frame of the greatest length is read.
+    let mut longest = vec![0; FRAME_BYTES + 4];
+    longest[..4].copy_from_slice(&u32::try_from(FRAME_BYTES).unwrap().to_be_bytes());
+    assert!(raw.write_frames(&longest).await.is_empty());
+    assert!(is_served(&mut good, 2).await);
+}
+
+#[tokio::test]
+async fn rfc2779_5_2_4_what_does_not_stand_is_refused_on_a_stream() {
+    let mut strict = config(Role::Relay, &[]);
+    strict.limits.shelf.records = 1;
+    let mut relay = start(strict).await;
+    let mut raw = Raw::connected_to(&relay.address).await;
+    let mut frames = raw.frames().await;
+    let key = generation(71);
+    let good = sealed(&key, 3, now());
+    let mut altered = good.clone();
+    altered[500] ^= 1;
+    let mut wrongly_signed = good.clone();
+    wrongly_signed[1_023] ^= 1;
+    // Signed and certified, but by the key of another address.
+    let mut of_another = sealed(&generation(72), 3, now());
+    of_another[2..34].copy_from_slice(&good[2..34]);
+    let expired = sealed(&key, 9, UnixMillis(now().0 - 3 * 86_400_000));
+    let too_early = sealed(&key, 9, UnixMillis(now().0 + 3 * 86_400_000));
+    let cases = [
+        (&altered, refused(Refusal::Invalid)),
+        (&wrongly_signed, refused(Refusal::Invalid)),
+        (&of_another, refused(Refusal::Invalid)),
+        (&expired, refused(Refusal::Invalid)),
+        (&too_early, refused(Refusal::Invalid)),
+        (&good, Response::RecordKept {}),
+        (&good, Response::RecordKept {}),
+        (&sealed(&key, 2, now()), refused(Refusal::Outdated)),
+        (&sealed(&generation(72), 1, now()), refused(Refusal::Full)),
+    ];
+    for (exchange, (beacon, response)) in (1..).zip(cases) {
+        let beacon = beacon.clone();
+        frames.ask(exchange, Request::RecordPut { beacon }).await;
+        assert_eq!(frames.answer().await, Some((exchange, response)));
+    }
+    let status = relay.status_is("one record", |status| status.records == 1).await;
+    let stream = status.counters.stream;
+    let counted = (stream.forged, stream.untimely, stream.outdated, stream.limited);
+    assert_eq!(counted, (3, 2, 1, 1));
+}
+
+#[tokio::test]
+async fn an_ordinary_node_keeps_and_serves_nothing_for_others() {
+    let relay = relay(&[]).await;
+    let mut node = ordinary(&[&relay]).await;
+    let mut raw = Raw::connected_to(&node.address).await;
+    let mut frames = raw.frames().await;
+    let some = beacon(&generation(73), 1);
+    let put = Request::RecordPut {
+        beacon: some.bytes().to_vec(),
+    };
+    frames.ask(1, put).await;
+    assert_eq!(frames.answer().await, Some((1, refused(Refusal::NotServed))));
+    let follow = Request::RecordFollow {
+        addresses: vec![some.pk()],
+    };
+    frames.ask(2, follow).await;
+    assert_eq!(frames.answer().await, Some((2, refused(Refusal::NotServed))));
+    // Relays that it dialled itself it does name, to those who look for some.
+    frames.ask(3, Request::Relays {}).await;
+    let relays = vec![relay.address.clone()];
+    assert_eq!(frames.answer().await, Some((3, Response::RelayList { relays })));
+    node.status_is("nothing kept", |status| status.records == 0).await;
+}
