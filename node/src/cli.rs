@@ -3,6 +3,7 @@
 //! Everything except `init`, `run` and `demo` talks to a running node over its socket; nothing here reads a database
 //! or a key.
 
+mod access;
 mod add;
 mod commands;
 mod events;
@@ -11,6 +12,7 @@ mod who;
 
 use crate::config::{Overrides, default_home};
 use crate::failure::{Exit, Failure};
+use access::{ContactCmd, GrantCmd, ViewCmd};
 use clap::{Parser, Subcommand, ValueEnum};
 use output::Output;
 use serde_json::json;
@@ -106,6 +108,33 @@ Examples:
     },
     /// Your contacts: whether you see them, and whether they see you.
     Contacts,
+    /// One contact: remove, rename, show another view.
+    Contact {
+        #[command(subcommand)]
+        command: ContactCmd,
+    },
+    /// Views: classes of watchers, and what they see of you.
+    View {
+        #[command(subcommand)]
+        command: ViewCmd,
+    },
+    /// What you have granted to whom.
+    Grant {
+        #[command(subcommand)]
+        command: GrantCmd,
+    },
+    /// Who watches you.
+    Watchers,
+    /// Be notified of a contact's presence.
+    Subscribe {
+        /// Their name here.
+        name: String,
+    },
+    /// Stop being notified of a contact's presence. They go on seeing yours.
+    Unsubscribe {
+        /// Their name here.
+        name: String,
+    },
     /// Invites: how others become contacts.
     Invite {
         #[command(subcommand)]
@@ -122,6 +151,9 @@ Examples:
         /// Your name for them; what they call themselves if not given.
         #[arg(long = "as", value_name = "NAME")]
         name: Option<String>,
+        /// What they see of you.
+        #[arg(long, default_value = "contacts", value_name = "VIEW")]
+        view: String,
         /// How long to wait for their answer.
         #[arg(long, default_value = "20s", value_parser = humantime::parse_duration)]
         wait: Duration,
@@ -212,6 +244,16 @@ Examples:
         /// How long it is good for.
         #[arg(long, default_value = "7d", value_parser = humantime::parse_duration)]
         expires: Duration,
+        /// What those who use it see of you.
+        #[arg(long, default_value = "contacts", value_name = "VIEW")]
+        view: String,
+    },
+    /// The invites that are out.
+    List,
+    /// Let nobody use an invite from now on.
+    Revoke {
+        /// Its id, as `invite list` shows it.
+        invite: String,
     },
 }
 
@@ -289,9 +331,26 @@ pub async fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         Cmd::Net { command: NetCmd::Peers } => commands::peers(&out).await?,
         Cmd::Contacts => commands::contacts(&out).await?,
         Cmd::Invite {
-            command: InviteCmd::New { uses, expires },
-        } => commands::invite(&out, *uses, *expires).await?,
-        Cmd::Add { invite, name, wait } => add::add(&out, invite, name.as_deref(), *wait).await?,
+            command: InviteCmd::New { uses, expires, view },
+        } => commands::invite(&out, *uses, *expires, view).await?,
+        Cmd::Invite {
+            command: InviteCmd::List,
+        } => access::invites(&out).await?,
+        Cmd::Invite {
+            command: InviteCmd::Revoke { invite },
+        } => access::revoke_invite(&out, invite).await?,
+        Cmd::Contact { command } => access::contact(&out, command).await?,
+        Cmd::View { command } => access::view(&out, command).await?,
+        Cmd::Grant { command } => access::grant(&out, command).await?,
+        Cmd::Watchers => access::watchers(&out).await?,
+        Cmd::Subscribe { name } => access::subscribe(&out, name, true).await?,
+        Cmd::Unsubscribe { name } => access::subscribe(&out, name, false).await?,
+        Cmd::Add {
+            invite,
+            name,
+            view,
+            wait,
+        } => add::add(&out, invite, name.as_deref(), view, *wait).await?,
         Cmd::Presence {
             command: PresenceCmd::Set { status, note },
         } => commands::set_presence(&out, status.word(), note.as_deref()).await?,

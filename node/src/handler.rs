@@ -1,6 +1,8 @@
 //! Answers the calls of local clients: commands go to the core, questions about the network to the network, and events are
 //! read from the store.
 
+mod access;
+
 use crate::clock::{millis, unix_now};
 use crate::convert::rpc as convert;
 use crate::driver::Core;
@@ -32,6 +34,9 @@ const PUSHED_AHEAD: usize = 64;
 
 /// The default life of an invite.
 const INVITE_LIFE: u64 = 7 * 86_400_000;
+
+/// The view that contacts are granted unless told otherwise.
+const CONTACTS_VIEW: &str = "contacts";
 
 /// What does not change while the node is up.
 #[derive(Clone, Debug)]
@@ -109,6 +114,7 @@ impl Api {
                 let command = Command::AddContact {
                     invite: params.invite,
                     name: params.name,
+                    view: params.view.unwrap_or_else(|| CONTACTS_VIEW.to_owned()),
                 };
                 match self.command(command, params.idempotency_key).await? {
                     Reply::Contact(info) => value(&types::ContactAdded {
@@ -123,6 +129,16 @@ impl Api {
                 }),
                 other => Err(unexpected(&other)),
             },
+            Call::InviteList(_) => self.list_invites().await,
+            Call::InviteRevoke(params) => self.revoke_invite(params).await,
+            Call::ContactUpdate(params) => self.update_contact(params).await,
+            Call::ContactRemove(params) => self.remove_contact(params).await,
+            Call::ViewList(_) => self.list_views().await,
+            Call::ViewCreate(params) => self.create_view(params).await,
+            Call::ViewDelete(params) => self.delete_view(params).await,
+            Call::GrantList(_) => self.list_grants().await,
+            Call::GrantRevoke(params) => self.revoke_grant(params).await,
+            Call::WatcherList(_) => self.list_watchers().await,
             Call::PresenceSet(params) => self.set_presence(params).await,
             Call::PresenceGet(params) => match self
                 .command(
@@ -186,7 +202,7 @@ impl Api {
         let command = Command::CreateInvite {
             uses: params.uses.unwrap_or(1),
             expires_in: params.expires_in_ms.unwrap_or(INVITE_LIFE),
-            view: params.view.unwrap_or_else(|| "contacts".to_owned()),
+            view: params.view.unwrap_or_else(|| CONTACTS_VIEW.to_owned()),
         };
         match self.command(command, params.idempotency_key).await? {
             Reply::Invite {

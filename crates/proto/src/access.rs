@@ -138,6 +138,7 @@ fn invite_holder(disk: &Snapshot, id: &RandomId, now: UnixMillis) -> Decision {
 fn token_holder(disk: &Snapshot, token: &InviteToken, principal: &PrincipalId, now: UnixMillis) -> Decision {
     match disk.invites.values().find(|invite| &invite.token == token) {
         None => Decision::Deny(Denial::Unknown),
+        Some(invite) if invite.barred.contains(principal) => Decision::Deny(Denial::UsedUp),
         // Who has used it before repeats themselves because our answer was lost: that must not cost another use.
         Some(invite) if invite.used_by.contains(principal) => Decision::Allow(Projection::Full),
         Some(invite) if invite.expires <= now => Decision::Deny(Denial::Expired),

@@ -4,19 +4,20 @@
 use crate::access::{Action, Decision, Denial, Resource, Subject, decide};
 use crate::clock::Instant;
 use crate::event::Event;
+use crate::grants::{is_newer, state_of};
 use crate::input::{CommandError, ContactInfo, Reply, RequestId};
-use crate::limits::{CONTACTS, GRANT_LIFE, INVITE_RETRY, INVITE_TRIES, LOOKUPS, NAME_CHARACTERS};
+use crate::limits::{CONTACTS, INVITE_RETRY, INVITE_TRIES, LOOKUPS, NAME_CHARACTERS};
 use crate::node::{Adding, Node, Purpose};
-use crate::presence::watcher::{is_live, not_found};
-use crate::publication::{Name, SLOT};
-use crate::rows::{ContactRow, GrantedView, HeldView, InviteRow, Projection, SubscriptionState, ViewRow};
+use crate::presence::watcher::not_found;
+use crate::publication::SLOT;
+use crate::rows::{ContactRow, HeldView, InviteRow, SubscriptionState};
 use crate::step::Write;
 use porchlight_wire::beacon::VerifiedBeacon;
-use porchlight_wire::blind::{BlindedKey, Epoch, GenerationKey, Kind, ReadKey};
-use porchlight_wire::card::{InviteRecord, SignedCard};
+use porchlight_wire::blind::{BlindedKey, Epoch, Kind, ReadKey};
+use porchlight_wire::card::{Card, InviteRecord, SignedCard};
 use porchlight_wire::device_list::DeviceList;
 use porchlight_wire::frame::{Admission, Refusal};
-use porchlight_wire::grant::{Grant, GrantSecrets, Right, SignedGrant};
+use porchlight_wire::grant::{Right, SignedGrant};
 use porchlight_wire::ids::PrincipalId;
 use porchlight_wire::invite::{Invite, InviteToken};
 use porchlight_wire::letter::LetterBody;
@@ -45,6 +46,7 @@ impl Node {
         key: Option<String>,
         text: &str,
         name: Option<String>,
+        view: String,
     ) -> Result<Option<Reply>, CommandError> {
         let invite = Invite::parse(text).map_err(|error| CommandError::InvalidInvite(error.to_string()))?;
         if invite.network != self.config.network.name() {
@@ -70,6 +72,7 @@ impl Node {
             check_name(name)?;
             self.check_free(name, &invite.principal)?;
         }
+        self.known_view(&view)?;
         if self.disk.contacts.len() >= CONTACTS {
             return Err(full("contact", CONTACTS));
         }
@@ -81,6 +84,7 @@ impl Node {
             key,
             invite,
             name,
+            view,
             tries: 1,
         });
         Ok(None)
@@ -181,10 +185,11 @@ impl Node {
         let held = record.view.clone().map(|read| HeldView {
             read,
             generation: 0,
+            sequence: 0,
             rights: BTreeSet::from([Right::Fetch]),
             not_after: adding.invite.expires,
         });
-        let (grant, granted) = self.make_grant(principal, CONTACTS_VIEW);
+        let (grant, granted) = self.make_grant(principal, &adding.view);
         let state = if held.is_some() {
             SubscriptionState::Provisional
         } else {
@@ -211,6 +216,7 @@ impl Node {
         };
         self.drop_letters_to(&principal);
         self.put_contact(row.clone());
+        self.forget_former(&principal);
         self.write_letter(principal, body, Admission::Token(adding.invite.token.clone()));
         self.tell(Event::ContactAdded {
             contact: row.name.clone(),
@@ -294,12 +300,12 @@ impl Node {
         let subscription = match (&known, &held) {
             // Making the invite was the consent; whoever unsubscribed since keeps their word.
             (Some(contact), _) if contact.subscription.is_none() && contact.held.is_some() => None,
-            (_, Some(_)) => Some(SubscriptionState::Active),
+            (_, Some(held)) => Some(state_of(held)),
             (Some(contact), None) => contact.subscription,
             (None, None) => None,
         };
         let held = match (known.as_ref().and_then(|contact| contact.held.clone()), held) {
-            (Some(old), Some(new)) if old.generation > new.generation => Some(old),
+            (Some(old), Some(new)) if !is_newer(&new, Some(&old)) => Some(old),
             (old, new) => new.or(old),
         };
         let row = ContactRow {
@@ -315,7 +321,13 @@ impl Node {
             problem: None,
         };
         let old_subscription = known.as_ref().and_then(|contact| contact.subscription);
-        self.put_contact(row);
+        self.put_contact(row.clone());
+        self.forget_former(&from);
+        if let Some(old) = known.as_ref().and_then(|contact| contact.granted.as_ref())
+            && old.view != invite.view
+        {
+            self.end_access(&row, old);
+        }
         self.use_invite(invite, &from, &name);
         self.drop_letters_to(&from);
         let body = LetterBody::Grant {
@@ -360,168 +372,13 @@ impl Node {
         let id = row.id;
         self.write(Write::PutInvite(row));
         if uses_left == 0 {
-            if let Some(temporary) = self.publications.get_mut(&Name::Temporary(id)) {
-                temporary.end();
-            }
-            if let Some(record) = self.publications.get_mut(&Name::Invite(id)) {
-                record.touch();
-            }
+            self.end_invite_records(&id);
         }
         self.tell(Event::InviteUsed {
             invite: id,
             contact: name.to_owned(),
             uses_left,
         });
-    }
-
-    /// A contact grants us a view.
-    pub(crate) fn accept_grant(
-        &mut self,
-        from: &PrincipalId,
-        devices: &DeviceList,
-        grant: &SignedGrant,
-        card_key: &ReadKey,
-        card: &SignedCard,
-        name: Option<&str>,
-    ) -> Result<(), Refusal> {
-        let held = self.check_grant(grant, devices).ok_or(Refusal::Invalid)?;
-        card.verify(from, self.clock.unix).map_err(|_| Refusal::Invalid)?;
-        let Some(contact) = self.disk.contacts.get(from) else {
-            return Err(Refusal::NotAdmitted);
-        };
-        let mut row = contact.clone();
-        if !is_newer(&held, row.held.as_ref()) {
-            // An older grant that arrives late, or again: it was dealt with.
-            return Ok(());
-        }
-        let moved = row.held.as_ref().is_none_or(|old| old.read != held.read);
-        row.held = Some(held);
-        row.card_key = card_key.clone();
-        row.card = self.newer_card(from, card);
-        row.told_name = name.map(str::to_owned).or(row.told_name);
-        row.problem = None;
-        let resumes = is_live(row.subscription);
-        self.put_contact(row);
-        // That they answered says that our introduction arrived, even if its acknowledgement was lost.
-        self.drop_introductions_to(from);
-        if moved {
-            // What was gossiped before they could read our view passed them by.
-            self.touch_granted(from);
-        }
-        if resumes {
-            self.set_subscription(from, Some(SubscriptionState::Active));
-        }
-        if moved {
-            self.sync_watched();
-            self.watch_anew(from);
-        }
-        Ok(())
-    }
-
-    /// A contact ended or refused what they granted.
-    pub(crate) fn accept_end(&mut self, from: &PrincipalId, state: SubscriptionState) {
-        if is_live(self.subscription_of(from)) {
-            self.set_subscription(from, Some(state));
-        }
-        if let Some(contact) = self.disk.contacts.get(from)
-            && contact.held.is_some()
-        {
-            let mut row = contact.clone();
-            row.held = None;
-            self.put_contact(row);
-            self.write(Write::DeleteObserved(*from));
-        }
-        self.sync_watched();
-    }
-
-    /// A contact lost track of our view: send them its current generation again.
-    pub(crate) fn accept_renewal(&mut self, from: &PrincipalId) {
-        let Some(view) = self
-            .disk
-            .contacts
-            .get(from)
-            .and_then(|contact| contact.granted.as_ref())
-            .map(|granted| granted.view.clone())
-        else {
-            return;
-        };
-        let (grant, granted) = self.make_grant(*from, &view);
-        if let Some(contact) = self.disk.contacts.get(from) {
-            let mut row = contact.clone();
-            row.granted = Some(granted);
-            self.put_contact(row);
-        }
-        let body = LetterBody::Grant {
-            card: self.disk.identity.card.read_key(),
-            current: self.own_card(),
-            name: self.config.name.clone(),
-            grant,
-        };
-        self.drop_letters_to(from);
-        self.write_letter(*from, body, Admission::Open);
-    }
-
-    /// The view that a verified grant makes real; none if the grant does not stand.
-    fn check_grant(&self, grant: &SignedGrant, issuer: &DeviceList) -> Option<HeldView> {
-        let checked = grant
-            .verify(issuer, &self.disk.identity.principal, self.clock.unix)
-            .inspect_err(|error| tracing::debug!(%error, "a grant does not stand"))
-            .ok()?;
-        // Generation 0 is what temporary views are held as; nobody can grant it.
-        (grant.secrets.generation > 0).then(|| HeldView {
-            read: grant.secrets.view.clone(),
-            generation: grant.secrets.generation,
-            rights: checked.rights,
-            not_after: checked.not_after,
-        })
-    }
-
-    /// A grant of the current generation of one of our views.
-    fn make_grant(&mut self, audience: PrincipalId, view: &str) -> (SignedGrant, GrantedView) {
-        let view = self.ensure_view(view);
-        let not_after = self.clock.unix.plus(GRANT_LIFE);
-        let id = self.random_id();
-        let grant = Grant {
-            issuer: self.disk.identity.principal,
-            device: self.disk.identity.device.id(),
-            audience,
-            rights: BTreeSet::from([Right::Fetch, Right::Subscribe]),
-            not_before: self.clock.unix,
-            not_after,
-            id,
-            depth: 0,
-            secrets: [0; 32],
-        };
-        let signed = grant.sign(
-            &self.disk.identity.device,
-            GrantSecrets {
-                view: view.key.read_key(),
-                generation: view.generation,
-            },
-        );
-        let granted = GrantedView {
-            view: view.name,
-            generation: view.generation,
-            grant: id,
-            not_after,
-        };
-        (signed, granted)
-    }
-
-    /// The view of this name; made if it is not there yet.
-    pub(crate) fn ensure_view(&mut self, name: &str) -> ViewRow {
-        if let Some(view) = self.disk.views.get(name) {
-            return view.clone();
-        }
-        let view = ViewRow {
-            name: name.to_owned(),
-            generation: 1,
-            key: GenerationKey::random(&mut self.rng),
-            projection: Projection::Full,
-        };
-        self.write(Write::PutView(view.clone()));
-        self.interest_changed = true;
-        view
     }
 
     /// Keeps a contact's row and, beside it, its verified card.
@@ -537,6 +394,16 @@ impl Node {
         for row in &rows {
             self.remember_card(row);
         }
+        let now = self.clock.unix;
+        let former = self.disk.former.values();
+        self.former_cards = former
+            .filter_map(|row| Some((row.principal, row.card.verify(&row.principal, now).ok()?)))
+            .collect();
+    }
+
+    /// The verified card of a contact, or of one who is still to be told that they no longer are.
+    pub(crate) fn card_of(&self, principal: &PrincipalId) -> Option<&Card> {
+        self.cards.get(principal).or_else(|| self.former_cards.get(principal))
     }
 
     fn remember_card(&mut self, row: &ContactRow) {
@@ -552,7 +419,7 @@ impl Node {
     }
 
     /// The newer of the card we know and one that came in a letter: letters may be older than what was looked up.
-    fn newer_card(&self, principal: &PrincipalId, came: &SignedCard) -> SignedCard {
+    pub(crate) fn newer_card(&self, principal: &PrincipalId, came: &SignedCard) -> SignedCard {
         let known = self.disk.contacts.get(principal).zip(self.cards.get(principal));
         let issued = came
             .verify(principal, self.clock.unix)
@@ -565,22 +432,31 @@ impl Node {
 
     /// Looks a contact's card up again: its addresses may be others now.
     pub(crate) fn look_for_card(&mut self, principal: &PrincipalId) {
-        let Some(contact) = self.disk.contacts.get(principal) else {
+        let contact = self.disk.contacts.get(principal).map(|contact| &contact.card_key);
+        let former = self.disk.former.get(principal).map(|former| &former.card_key);
+        let Some(card_key) = contact.or(former).cloned() else {
             return;
         };
         if self.lookups.len() >= LOOKUPS {
             return;
         }
-        let addresses = self.card_addresses(&contact.card_key);
+        let addresses = self.card_addresses(&card_key);
         let relays = self
-            .cards
-            .get(principal)
+            .card_of(principal)
             .map_or_else(Vec::new, |card| card.bundle.relays.clone());
         self.start_lookup(addresses, relays, Purpose::Card { principal: *principal });
     }
 
     /// A lookup of a contact's card has ended.
     pub(crate) fn on_card_looked_up(&mut self, principal: &PrincipalId, found: &[(VerifiedBeacon, Epoch)]) {
+        if let Some(former) = self.disk.former.get(principal) {
+            let card = newest_card(principal, &former.card_key, found, self.clock.unix);
+            if let Some(card) = card.and_then(|card| card.verify(principal, self.clock.unix).ok()) {
+                self.former_cards.insert(*principal, card);
+                self.letters_due_to(principal);
+            }
+            return;
+        }
         let Some(contact) = self.disk.contacts.get(principal) else {
             return;
         };
@@ -613,7 +489,7 @@ impl Node {
         Reply::Contacts(contacts)
     }
 
-    fn contact_info(&self, row: &ContactRow) -> ContactInfo {
+    pub(crate) fn contact_info(&self, row: &ContactRow) -> ContactInfo {
         let waiting = self
             .disk
             .letters
@@ -625,7 +501,7 @@ impl Node {
             principal: row.principal,
             told_name: row.told_name.clone(),
             subscription: row.subscription,
-            watches_me: row.granted.is_some(),
+            view: row.granted.as_ref().map(|granted| granted.view.clone()),
             added: row.added,
             waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
             problem: row.problem,
@@ -651,7 +527,7 @@ impl Node {
             .ok_or_else(|| not_found("contact", name))
     }
 
-    fn check_free(&self, name: &str, principal: &PrincipalId) -> Result<(), CommandError> {
+    pub(crate) fn check_free(&self, name: &str, principal: &PrincipalId) -> Result<(), CommandError> {
         let taken = self
             .disk
             .contacts
@@ -697,15 +573,13 @@ fn newest_card(
         .map(|(_, signed)| signed)
 }
 
-/// Whether a grant brings anything that is not held already: another generation, or a longer time. Each grant ends a fixed
-/// time after it was made, so one that is played back ends no later than the one in use.
-fn is_newer(new: &HeldView, old: Option<&HeldView>) -> bool {
-    old.is_none_or(|old| (new.generation, new.not_after) > (old.generation, old.not_after))
-}
-
-/// Whether first contact with them failed, so that another invite may begin it anew.
+/// Whether first contact with them failed, or they ended it, so that another invite may begin it anew.
 fn may_begin_anew(contact: &ContactRow) -> bool {
-    contact.problem.is_some() && contact.held.as_ref().is_none_or(|held| held.generation == 0)
+    let ended = matches!(
+        contact.subscription,
+        Some(SubscriptionState::Cancelled | SubscriptionState::Refused)
+    );
+    (contact.problem.is_some() || ended) && contact.held.as_ref().is_none_or(|held| held.generation == 0)
 }
 
 /// Petnames: 1 to [`NAME_CHARACTERS`] characters, none of them a control character, and no blank at either end.

@@ -58,6 +58,27 @@ pub enum Event {
         /// Which view.
         view: String,
     },
+    /// Someone is no longer a contact.
+    ContactRemoved {
+        /// The petname they had.
+        contact: String,
+        /// Who.
+        principal: PrincipalId,
+    },
+    /// Someone no longer sees a view of ours.
+    WatcherRevoked {
+        /// The petname.
+        contact: String,
+        /// Who.
+        principal: PrincipalId,
+        /// Which view.
+        view: String,
+    },
+    /// An invite of ours was revoked.
+    InviteRevoked {
+        /// Which.
+        invite: RandomId,
+    },
     /// An invite of ours was used.
     InviteUsed {
         /// Which.
@@ -131,6 +152,8 @@ pub struct Told {
 pub enum Verdict {
     /// No record is known.
     UnknownNoRecord,
+    /// The view we held has ended, and we do not hold the next one (yet).
+    UnknownViewEnded,
     /// There is a record, but no live source: it may be we who are cut off.
     UnknownNoSource,
     /// The record's issue time lies too far in the future.

@@ -1,10 +1,11 @@
 //! Everything that can wake the core, and what it answers to commands. Closed enums: a new way in is a new variant.
 
 use crate::event::{FirstContactProblem, Told};
-use crate::rows::{Status, SubscriptionState};
+use crate::rows::{Projection, Status, SubscriptionState};
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::frame::{Request, Response};
+use porchlight_wire::grant::Right;
 use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId, RandomId};
 use porchlight_wire::network::TopicIndex;
 use porchlight_wire::presence::Note;
@@ -168,6 +169,54 @@ pub enum Command {
         invite: String,
         /// The petname; none: the name the inviter told, or a short id.
         name: Option<String>,
+        /// Which view they are granted.
+        view: String,
+    },
+    /// End it with a contact: they are told, and read nothing that follows.
+    RemoveContact {
+        /// Petname or principal id.
+        contact: String,
+    },
+    /// Give a contact another petname, another view, or both.
+    UpdateContact {
+        /// Petname or principal id.
+        contact: String,
+        /// The new petname.
+        name: Option<String>,
+        /// The view they are granted from now on.
+        view: Option<String>,
+    },
+    /// Make a view.
+    CreateView {
+        /// Its name.
+        name: String,
+        /// What it shows.
+        projection: Projection,
+        /// What grants of it carry.
+        rights: BTreeSet<Right>,
+    },
+    /// Delete a view that nobody holds.
+    DeleteView {
+        /// Its name.
+        name: String,
+    },
+    /// All views.
+    ListViews,
+    /// What we have granted.
+    ListGrants,
+    /// Take back what a contact was granted; they stay a contact.
+    RevokeGrant {
+        /// Petname or principal id.
+        contact: String,
+    },
+    /// Who watches us.
+    ListWatchers,
+    /// All invites.
+    ListInvites,
+    /// Let nobody use an invite from now on.
+    RevokeInvite {
+        /// Which.
+        invite: RandomId,
     },
     /// All contacts.
     ListContacts,
@@ -240,8 +289,30 @@ pub enum Reply {
         /// Where those who use it are told to go.
         reach: Vec<NodeAddress>,
     },
-    /// To `AddContact`.
+    /// To `AddContact`, `UpdateContact` and `RevokeGrant`.
     Contact(ContactInfo),
+    /// To `RemoveContact`.
+    Removed {
+        /// The petname they had.
+        contact: String,
+        /// Who.
+        principal: PrincipalId,
+    },
+    /// To `CreateView` and `DeleteView`.
+    View(ViewInfo),
+    /// To `ListViews`, by name.
+    Views(Vec<ViewInfo>),
+    /// To `ListGrants`, by petname.
+    Grants(Vec<GrantInfo>),
+    /// To `ListWatchers`, by petname.
+    Watchers(Vec<WatcherInfo>),
+    /// To `ListInvites`, oldest first.
+    Invites(Vec<InviteInfo>),
+    /// To `RevokeInvite`.
+    InviteRevoked {
+        /// Which.
+        id: RandomId,
+    },
     /// To `ListContacts`.
     Contacts(Vec<ContactInfo>),
     /// To `SetPresence`.
@@ -293,8 +364,8 @@ pub struct ContactInfo {
     pub told_name: Option<String>,
     /// The state of our subscription; none: not subscribed.
     pub subscription: Option<SubscriptionState>,
-    /// Whether they hold a view of ours.
-    pub watches_me: bool,
+    /// The view of ours that they hold, or will once the grant is delivered.
+    pub view: Option<String>,
     /// Since when they are a contact.
     pub added: UnixMillis,
     /// Letters that wait to be delivered to them.
@@ -303,6 +374,89 @@ pub struct ContactInfo {
     pub problem: Option<FirstContactProblem>,
     /// Their node, where their card names one.
     pub node: Option<NodeId>,
+}
+
+/// A view as local clients see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewInfo {
+    /// Its name.
+    pub name: String,
+    /// What it shows.
+    pub projection: Projection,
+    /// What grants of it carry.
+    pub rights: BTreeSet<Right>,
+    /// Its current generation.
+    pub generation: u64,
+    /// The contacts who hold it, or will once their grant is delivered.
+    pub contacts: Vec<String>,
+    /// Invites whose users will be granted it.
+    pub invites: u32,
+}
+
+/// A grant of ours as local clients see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GrantInfo {
+    /// To whom: our petname for them.
+    pub contact: String,
+    /// To whom.
+    pub principal: PrincipalId,
+    /// Names it.
+    pub id: RandomId,
+    /// Of which view.
+    pub view: String,
+    /// What it lets them do.
+    pub rights: BTreeSet<Right>,
+    /// Which generation of the view.
+    pub generation: u64,
+    /// When it ends, unless it is renewed.
+    pub not_after: UnixMillis,
+    /// Whether it has reached them.
+    pub delivered: bool,
+}
+
+/// A watcher as local clients see them (watcher information, RFC 3857).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WatcherInfo {
+    /// Our petname for them.
+    pub contact: String,
+    /// Who.
+    pub principal: PrincipalId,
+    /// What they see; none: nothing any more.
+    pub view: Option<String>,
+    /// How far it is.
+    pub state: WatcherState,
+    /// Whether their node is connected with ours now. Whoever holds a view can also read it unseen.
+    pub connected: bool,
+}
+
+/// The state of a watcher, in RFC 3857's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WatcherState {
+    /// Granted, and the grant waits to be delivered.
+    Waiting,
+    /// They hold the view.
+    Active,
+    /// Removed, and still to be told so.
+    Terminated,
+}
+
+/// An invite of ours as local clients see it. The secrets in it are not shown again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InviteInfo {
+    /// Names it.
+    pub id: RandomId,
+    /// The view its users are granted.
+    pub view: String,
+    /// How many may use it in all.
+    pub uses: u32,
+    /// How many more may.
+    pub uses_left: u32,
+    /// Who has: petnames, or short ids of those who are no contacts any more.
+    pub used_by: Vec<String>,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// When it ends.
+    pub expires: UnixMillis,
 }
 
 /// What is told of a contact's presence.
@@ -335,6 +489,36 @@ pub enum CommandError {
     #[error("the name '{name}' is taken by another contact; choose another with --as")]
     NameTaken {
         /// The name.
+        name: String,
+    },
+    /// There is one of this name.
+    #[error("there is a {what} called '{name}' already")]
+    Exists {
+        /// What kind of thing.
+        what: String,
+        /// The name.
+        name: String,
+    },
+    /// It is in use.
+    #[error("the {what} '{name}' is in use by {by}")]
+    InUse {
+        /// What kind of thing.
+        what: String,
+        /// Its name.
+        name: String,
+        /// By whom.
+        by: String,
+    },
+    /// There is nothing to take back.
+    #[error("'{name}' was granted nothing")]
+    NothingGranted {
+        /// The petname.
+        name: String,
+    },
+    /// What we hold lets us ask, not be notified.
+    #[error("'{name}' lets this node ask for their presence, but not be notified of it")]
+    FetchOnly {
+        /// The petname.
         name: String,
     },
     /// They are a contact already.

@@ -1,12 +1,12 @@
 //! Invites of our own: making them and ending them. What their use leads to is in `contacts`.
 
 use crate::clock::Instant;
-use crate::contacts::{CONTACTS_VIEW, full};
+use crate::contacts::full;
 use crate::event::Event;
 use crate::input::{CommandError, Reply};
 use crate::limits::{INVITE_LIFE_MAX, INVITE_LIFE_MIN, INVITE_USES, INVITES};
 use crate::node::Node;
-use crate::presence::watcher::not_found;
+use crate::publication::Name;
 use crate::rows::InviteRow;
 use crate::step::Write;
 use porchlight_wire::blind::GenerationKey;
@@ -39,9 +39,7 @@ impl Node {
                 got: format!("{expires_in} ms"),
             });
         }
-        if view != CONTACTS_VIEW && !self.disk.views.contains_key(view) {
-            return Err(not_found("view", view));
-        }
+        self.known_view(view)?;
         if self.disk.invites.len() >= INVITES {
             return Err(full("invite", INVITES));
         }
@@ -53,6 +51,7 @@ impl Node {
             view: view.to_owned(),
             uses,
             used_by: BTreeSet::new(),
+            barred: BTreeSet::new(),
             created: self.clock.unix,
             expires: self.clock.unix.plus(expires_in),
         };
@@ -88,6 +87,16 @@ impl Node {
         }
         reach.truncate(REACH);
         reach
+    }
+
+    /// Nobody can use this invite any more: its temporary view ends, and its record says so.
+    pub(crate) fn end_invite_records(&mut self, id: &RandomId) {
+        if let Some(temporary) = self.publications.get_mut(&Name::Temporary(*id)) {
+            temporary.end();
+        }
+        if let Some(record) = self.publications.get_mut(&Name::Invite(*id)) {
+            record.touch();
+        }
     }
 
     /// Ends the invites whose time is over.

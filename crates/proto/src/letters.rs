@@ -50,9 +50,9 @@ impl Node {
         self.write(Write::PutLetter(row));
     }
 
-    /// Drops what waits for `to`: a newer letter replaces it.
+    /// Drops what waits for `to` and speaks of our access rules: a newer letter replaces it. What we ask of them stays.
     pub(crate) fn drop_letters_to(&mut self, to: &PrincipalId) {
-        self.drop_letters(|letter| letter.to == *to);
+        self.drop_letters(|letter| letter.to == *to && !matches!(letter.body, LetterBody::Renew {}));
     }
 
     /// Drops introductions that wait for `to`.
@@ -60,7 +60,7 @@ impl Node {
         self.drop_letters(|letter| letter.to == *to && matches!(letter.body, LetterBody::Introduce { .. }));
     }
 
-    fn drop_letters(&mut self, which: impl Fn(&LetterRow) -> bool) {
+    pub(crate) fn drop_letters(&mut self, which: impl Fn(&LetterRow) -> bool) {
         let ids: Vec<RandomId> = self
             .disk
             .letters
@@ -79,6 +79,7 @@ impl Node {
         let principals: Vec<PrincipalId> = self
             .cards
             .iter()
+            .chain(&self.former_cards)
             .filter(|(_, card)| card.bundle.addresses.iter().any(|address| address.node == node))
             .map(|(principal, _)| *principal)
             .collect();
@@ -142,6 +143,7 @@ impl Node {
         if row.created.plus(LETTER_LIFE) <= self.clock.unix {
             self.write(Write::DeleteLetter(id));
             self.outbox.attempts.remove(&id);
+            self.forget_former(&row.to);
             return;
         }
         let Some((to, addresses)) = self.node_of(&row.to) else {
@@ -170,7 +172,7 @@ impl Node {
 
     /// The node of a contact, and where it may be dialled.
     fn node_of(&self, principal: &PrincipalId) -> Option<(NodeId, Vec<Address>)> {
-        let card = self.cards.get(principal)?;
+        let card = self.card_of(principal)?;
         let node = card.bundle.addresses.first()?.node;
         let addresses = card
             .bundle
@@ -183,7 +185,7 @@ impl Node {
     }
 
     fn seal_letter(&mut self, row: &LetterRow) -> Option<Vec<u8>> {
-        let card = self.cards.get(&row.to)?;
+        let card = self.card_of(&row.to)?.clone();
         let mut body = row.body.clone();
         match &mut body {
             // The letter may have waited; what it says about how to reach us is true today.
@@ -274,6 +276,7 @@ impl Node {
             // Only now can they read the view: what was gossiped before passed them by.
             self.touch_granted(&row.to);
         }
+        self.forget_former(&row.to);
         if let Some(contact) = self.disk.contacts.get(&row.to) {
             let event = Event::LetterDelivered {
                 contact: contact.name.clone(),
@@ -303,6 +306,11 @@ impl Node {
         };
         self.write(Write::DeleteLetter(row.id));
         self.outbox.attempts.remove(&row.id);
+        self.forget_former(&row.to);
+        if matches!(row.body, LetterBody::Renew {}) {
+            // They do not know us any more: what was granted has ended.
+            self.accept_end(&row.to, SubscriptionState::Cancelled);
+        }
         if !matches!(row.body, LetterBody::Introduce { .. }) {
             return;
         }
@@ -412,10 +420,7 @@ impl Node {
                 name,
                 grant,
             } => self.accept_grant(&letter.from, devices, grant, card, current, name.as_deref()),
-            LetterBody::Renew {} => {
-                self.accept_renewal(&letter.from);
-                Ok(())
-            }
+            LetterBody::Renew {} => self.accept_renewal(&letter.from),
             LetterBody::Ended {} => {
                 self.accept_end(&letter.from, SubscriptionState::Cancelled);
                 Ok(())

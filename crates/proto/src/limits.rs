@@ -3,6 +3,28 @@
 /// Contacts. Hundreds is what RFC 2779 2.2.4 asks for; the tables of a node stay a few megabytes at this many.
 pub const CONTACTS: usize = 1_000;
 
+/// Views. One for each contact is possible; who wants more than a few has to remember them.
+pub const VIEWS: usize = 256;
+
+/// Removed contacts that are still to be told.
+pub const FORMER: usize = CONTACTS;
+
+/// Milliseconds between the end of a generation and the record that says so: those who are moved on, and are there, hold
+/// the next one by then.
+pub const CLOSING_DELAY: u64 = 3_000;
+
+/// How often it is looked whether a grant has to be renewed.
+pub const RENEWAL_CHECK: u64 = 6 * 3_600_000;
+
+/// How long before its end a grant of ours is renewed.
+pub const RENEW_GIVE: u64 = 60 * DAY;
+
+/// How long before its end we ask for a grant of theirs to be renewed: they did not do so by themselves.
+pub const RENEW_ASK: u64 = 30 * DAY;
+
+/// The least time between two requests for renewal to one contact.
+pub const RENEW_SPACING: u64 = DAY;
+
 /// Invites kept at once. Each costs two records in the DHT while it lives.
 pub const INVITES: usize = 64;
 
@@ -15,8 +37,8 @@ pub const INVITE_LIFE_MIN: u64 = 60_000;
 /// The longest life of an invite. An invite record has to fit into the life of a card beacon (35 days).
 pub const INVITE_LIFE_MAX: u64 = 30 * DAY;
 
-/// Letters that wait to be delivered: a grant and an answer for every contact.
-pub const LETTERS: usize = 2 * CONTACTS;
+/// Letters that wait to be delivered: for every contact a grant, a request and an end.
+pub const LETTERS: usize = 3 * CONTACTS;
 
 /// How long a letter is offered before it is given up.
 pub const LETTER_LIFE: u64 = 30 * DAY;

@@ -11,6 +11,7 @@ use crate::limits::{FOUND_PER_LOOKUP, GOODBYE_WAIT, LISTENING, LIVE_NODES};
 use crate::log::valid_key;
 use crate::presence::watcher::Watched;
 use crate::publication::{Name, Publication};
+use crate::removal::Closings;
 use crate::snapshot::Snapshot;
 use crate::step::{Effect, Step, Write};
 use porchlight_wire::beacon::VerifiedBeacon;
@@ -79,6 +80,12 @@ pub struct Node {
 
     /// Verified cards of contacts.
     pub(crate) cards: BTreeMap<PrincipalId, Card>,
+    /// The same of those who are still to be told that they were removed.
+    pub(crate) former_cards: BTreeMap<PrincipalId, Card>,
+    pub(crate) closings: Closings,
+    /// When grants are looked through next.
+    pub(crate) renewals_at: Instant,
+    pub(crate) renewals_asked: BTreeMap<PrincipalId, Instant>,
     pub(crate) outbox: Outbox,
     /// Until when the tokens for strangers' envelopes were used up.
     pub(crate) stranger_credit: u64,
@@ -138,6 +145,8 @@ pub(crate) struct Adding {
     pub(crate) key: Option<String>,
     pub(crate) invite: Invite,
     pub(crate) name: Option<String>,
+    /// The view they are granted.
+    pub(crate) view: String,
     /// Lookups of the invite's record so far.
     pub(crate) tries: u32,
 }
@@ -186,6 +195,10 @@ impl Node {
             interest_until: None,
             sent: Sent::default(),
             cards: BTreeMap::new(),
+            former_cards: BTreeMap::new(),
+            closings: Closings::default(),
+            renewals_at: Instant(0),
+            renewals_asked: BTreeMap::new(),
             outbox: Outbox::default(),
             stranger_credit: 0,
             invited_credit: 0,
@@ -219,6 +232,8 @@ impl Node {
                 self.next_letter(),
                 self.next_add(),
                 self.next_invite_end(),
+                self.next_closing(),
+                Some(self.next_renewal()),
                 self.interest_until,
             ]
             .into_iter()
@@ -286,11 +301,13 @@ impl Node {
                     self.sync_interest();
                     self.interest_changed = false;
                 }
+                self.renew_due();
                 self.add_due();
                 self.watch_due();
                 self.live_changed = false;
                 self.offer_letters();
                 self.publish_due();
+                self.closings_due();
             }
         }
         self.trim_events();
@@ -325,7 +342,25 @@ impl Node {
             Command::CreateInvite { uses, expires_in, view } => {
                 self.command_create_invite(uses, expires_in, &view).map(Some)
             }
-            Command::AddContact { invite, name } => self.command_add_contact(request, key.clone(), &invite, name),
+            Command::AddContact { invite, name, view } => {
+                self.command_add_contact(request, key.clone(), &invite, name, view)
+            }
+            Command::RemoveContact { contact } => self.command_remove_contact(&contact).map(Some),
+            Command::UpdateContact { contact, name, view } => self
+                .command_update_contact(&contact, name.as_deref(), view.as_deref())
+                .map(Some),
+            Command::CreateView {
+                name,
+                projection,
+                rights,
+            } => self.command_create_view(&name, projection, rights).map(Some),
+            Command::DeleteView { name } => self.command_delete_view(&name).map(Some),
+            Command::ListViews => Ok(Some(self.command_list_views())),
+            Command::ListGrants => Ok(Some(self.command_list_grants())),
+            Command::RevokeGrant { contact } => self.command_revoke_grant(&contact).map(Some),
+            Command::ListWatchers => Ok(Some(self.command_list_watchers())),
+            Command::ListInvites => Ok(Some(self.command_list_invites())),
+            Command::RevokeInvite { invite } => self.command_revoke_invite(&invite).map(Some),
             Command::ListContacts => Ok(Some(self.command_list_contacts())),
             Command::SetPresence { status, note } => self.command_set_presence(status, note).map(Some),
             Command::Fetch { contact } => self.command_fetch(request, &contact),
@@ -391,6 +426,7 @@ impl Node {
             for publication in self.publications.values_mut() {
                 publication.offer_again();
             }
+            self.closings_again();
             if self.config.seed_peers.iter().any(|seed| seed.node == node) {
                 self.touch_card();
             }

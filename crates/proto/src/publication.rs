@@ -12,6 +12,7 @@ use crate::step::{Effect, Write};
 use porchlight_wire::beacon::{BeaconDraft, VerifiedBeacon, topic};
 use porchlight_wire::blind::{BlindedKey, Epoch, GenerationKey, Kind, ReadKey};
 use porchlight_wire::card::{Bundle, InviteRecord, SignedCard};
+use porchlight_wire::grant::Right;
 use porchlight_wire::ids::{NodeAddress, PrincipalId, RandomId};
 use porchlight_wire::limits::ADDRESSES;
 use porchlight_wire::network::TopicIndex;
@@ -192,7 +193,8 @@ impl Node {
             )
             .allowed()
             {
-                wanted.insert(Name::View(name.clone()), (view.key.clone(), Kind::Presence, true));
+                let gossip = view.rights.contains(&Right::Subscribe);
+                wanted.insert(Name::View(name.clone()), (view.key.clone(), Kind::Presence, gossip));
             }
         }
         for (id, invite) in &self.disk.invites {
@@ -437,6 +439,7 @@ impl Node {
         let state = PresenceState {
             issued: self.clock.unix,
             lease: self.config.lease,
+            ended: false,
             document,
         };
         let refresh = if closed {
@@ -605,6 +608,9 @@ impl Node {
         if let Phase::Leaving(leaving) = &mut self.phase {
             leaving.puts.remove(&put);
         }
+        if self.on_closing_put(put, stored) {
+            return;
+        }
         let Some(name) = self.puts.remove(&put) else {
             return;
         };
@@ -650,27 +656,10 @@ impl Node {
             if publication.kind != Kind::Presence {
                 continue;
             }
-            let mut epochs = publication.epochs(self.clock.unix);
-            let next = Epoch(
-                publication
-                    .read
-                    .epoch(publication.kind, self.clock.unix)
-                    .0
-                    .saturating_add(1),
-            );
-            epochs.push(next);
-            let bits = self.config.network.work_bits();
-            epochs.retain(|epoch| {
-                bits == 0
-                    || self
-                        .work
-                        .contains_key(&publication.read.blinded(publication.kind, *epoch, SLOT))
-            });
             let Some((payload, _, expires)) = self.presence_content(farewell(self.disk.identity.principal)) else {
                 continue;
             };
-            let sequence = self.next_sequence();
-            for beacon in self.seal_all(&publication, &epochs, sequence, expires, &payload) {
+            for beacon in self.closing_records(&publication, expires, &payload) {
                 if publication.gossip {
                     self.step.effect(Effect::Gossip { beacon: beacon.clone() });
                 }
@@ -680,6 +669,26 @@ impl Node {
             }
         }
         puts
+    }
+
+    /// The last records of a publication, for this epoch and the next: as many as there is proof of work for, because a
+    /// goodbye cannot wait.
+    pub(crate) fn closing_records(
+        &mut self,
+        publication: &Publication,
+        expires: UnixMillis,
+        payload: &[u8],
+    ) -> Vec<VerifiedBeacon> {
+        let mut epochs = publication.epochs(self.clock.unix);
+        let current = publication.read.epoch(publication.kind, self.clock.unix);
+        epochs.push(Epoch(current.0.saturating_add(1)));
+        let bits = self.config.network.work_bits();
+        epochs.retain(|epoch| {
+            let pk = publication.read.blinded(publication.kind, *epoch, SLOT);
+            bits == 0 || self.work.contains_key(&pk)
+        });
+        let sequence = self.next_sequence();
+        self.seal_all(publication, &epochs, sequence, expires, payload)
     }
 }
 

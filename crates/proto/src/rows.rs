@@ -2,7 +2,7 @@
 
 use crate::event::{Event, FirstContactProblem, Source};
 use crate::input::Reply;
-use porchlight_wire::blind::{GenerationKey, ReadKey};
+use porchlight_wire::blind::{BlindedKey, GenerationKey, ReadKey};
 use porchlight_wire::card::SignedCard;
 use porchlight_wire::device_list::SignedDeviceList;
 use porchlight_wire::envelope::EnvelopeSecretKey;
@@ -15,6 +15,7 @@ use porchlight_wire::letter::LetterBody;
 use porchlight_wire::presence::{Note, PresenceState};
 use porchlight_wire::time::UnixMillis;
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 use std::collections::BTreeSet;
 
 /// Who this node speaks for. Written once, when the home is made. The root key is not here: it is sealed apart.
@@ -76,6 +77,8 @@ pub struct ViewRow {
     pub key: GenerationKey,
     /// What it shows.
     pub projection: Projection,
+    /// What grants of it carry. Without [`Right::Subscribe`] it is in the DHT only, for those who ask.
+    pub rights: BTreeSet<Right>,
 }
 
 /// An invite of ours.
@@ -95,6 +98,8 @@ pub struct InviteRow {
     pub uses: u32,
     /// Who has.
     pub used_by: BTreeSet<PrincipalId>,
+    /// Who may not, or not again: they were removed while it was there.
+    pub barred: BTreeSet<PrincipalId>,
     /// When it was made.
     pub created: UnixMillis,
     /// When it ends.
@@ -132,8 +137,10 @@ pub enum SubscriptionState {
 pub struct HeldView {
     /// Finds and reads it.
     pub read: ReadKey,
-    /// Their count of generations; a lower one never replaces a higher one. 0: an invite's temporary view.
+    /// Which generation of it, by their count. 0: an invite's temporary view.
     pub generation: u64,
+    /// The sequence of the grant it came by: a lower one never replaces a higher one.
+    pub sequence: u64,
     /// What we may do with it.
     pub rights: BTreeSet<Right>,
     /// When the right ends.
@@ -176,6 +183,28 @@ pub struct ContactRow {
     pub subscription: Option<SubscriptionState>,
     /// What is in the way of first contact.
     pub problem: Option<FirstContactProblem>,
+}
+
+/// One who was removed and is still to be told so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FormerRow {
+    /// Who: the key.
+    pub principal: PrincipalId,
+    /// What our petname for them was.
+    pub name: String,
+    /// Reads their card.
+    pub card_key: ReadKey,
+    /// Their card as last verified.
+    pub card: SignedCard,
+}
+
+/// The last record of a generation that was ended, until the network has it. The key that signed it is gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClosingRow {
+    /// Its address: the key.
+    pub pk: BlindedKey,
+    /// The beacon.
+    pub beacon: ByteBuf,
 }
 
 /// A letter that waits to be delivered.

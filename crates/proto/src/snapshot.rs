@@ -2,9 +2,11 @@
 //! and a simulated disk is the fold of that function.
 
 use crate::rows::{
-    AnswerRow, ConsumerRow, ContactRow, Identity, InviteRow, LetterRow, ObservedRow, OwnPresenceRow, ViewRow,
+    AnswerRow, ClosingRow, ConsumerRow, ContactRow, FormerRow, Identity, InviteRow, LetterRow, ObservedRow,
+    OwnPresenceRow, ViewRow,
 };
 use crate::step::Write;
+use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::ids::{PrincipalId, RandomId};
 use std::collections::BTreeMap;
 
@@ -23,6 +25,10 @@ pub struct Snapshot {
     pub invites: BTreeMap<RandomId, InviteRow>,
     /// Contacts by principal.
     pub contacts: BTreeMap<PrincipalId, ContactRow>,
+    /// Those who are still to be told that they were removed, by principal.
+    pub former: BTreeMap<PrincipalId, FormerRow>,
+    /// Last records of ended generations, by address.
+    pub closings: BTreeMap<BlindedKey, ClosingRow>,
     /// Letters that wait, by id.
     pub letters: BTreeMap<RandomId, LetterRow>,
     /// The newest records seen, by principal.
@@ -48,6 +54,8 @@ impl Snapshot {
             views: BTreeMap::new(),
             invites: BTreeMap::new(),
             contacts: BTreeMap::new(),
+            former: BTreeMap::new(),
+            closings: BTreeMap::new(),
             letters: BTreeMap::new(),
             observed: BTreeMap::new(),
             consumers: BTreeMap::new(),
@@ -65,6 +73,9 @@ impl Snapshot {
             Write::PutView(row) => {
                 self.views.insert(row.name.clone(), row.clone());
             }
+            Write::DeleteView(name) => {
+                self.views.remove(name);
+            }
             Write::PutInvite(row) => {
                 self.invites.insert(row.id, row.clone());
             }
@@ -76,6 +87,18 @@ impl Snapshot {
             }
             Write::DeleteContact(principal) => {
                 self.contacts.remove(principal);
+            }
+            Write::PutFormer(row) => {
+                self.former.insert(row.principal, row.clone());
+            }
+            Write::DeleteFormer(principal) => {
+                self.former.remove(principal);
+            }
+            Write::PutClosing(row) => {
+                self.closings.insert(row.pk, row.clone());
+            }
+            Write::DeleteClosing(pk) => {
+                self.closings.remove(pk);
             }
             Write::PutLetter(row) => {
                 self.letters.insert(row.id, row.clone());

@@ -3,7 +3,8 @@
 
 use crate::input::{CommandError, ExchangeId, LookupId, PutId, Reply, RequestId};
 use crate::rows::{
-    AnswerRow, ConsumerRow, ContactRow, EventRow, InviteRow, LetterRow, ObservedRow, OwnPresenceRow, ViewRow,
+    AnswerRow, ClosingRow, ConsumerRow, ContactRow, EventRow, FormerRow, InviteRow, LetterRow, ObservedRow,
+    OwnPresenceRow, ViewRow,
 };
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::BlindedKey;
@@ -21,6 +22,8 @@ pub enum Write {
     PutCeiling(u64),
     /// By name.
     PutView(ViewRow),
+    /// By name.
+    DeleteView(String),
     /// By id.
     PutInvite(InviteRow),
     /// By id.
@@ -29,6 +32,14 @@ pub enum Write {
     PutContact(ContactRow),
     /// By principal.
     DeleteContact(PrincipalId),
+    /// By principal.
+    PutFormer(FormerRow),
+    /// By principal.
+    DeleteFormer(PrincipalId),
+    /// By address.
+    PutClosing(ClosingRow),
+    /// By address.
+    DeleteClosing(BlindedKey),
     /// By id.
     PutLetter(LetterRow),
     /// By id.
@@ -74,10 +85,15 @@ impl Write {
             Self::PutOwnPresence(_)
             | Self::PutCeiling(_)
             | Self::PutView(_)
+            | Self::DeleteView(_)
             | Self::PutInvite(_)
             | Self::DeleteInvite(_)
             | Self::PutContact(_)
             | Self::DeleteContact(_)
+            | Self::PutFormer(_)
+            | Self::DeleteFormer(_)
+            | Self::PutClosing(_)
+            | Self::DeleteClosing(_)
             | Self::PutLetter(_)
             | Self::DeleteLetter(_)
             | Self::PutConsumer(_)

@@ -39,8 +39,12 @@ mod member;
 mod network;
 #[path = "world/notification.rs"]
 mod notification;
+#[path = "world/removal.rs"]
+mod removal;
 #[path = "world/time.rs"]
 mod time;
+#[path = "world/views.rs"]
+mod views;
 
 use member::Member;
 use network::{Faults, Job, Relay, Site};
@@ -371,6 +375,7 @@ impl World {
         let command = Command::AddContact {
             invite: invite.to_owned(),
             name: name.map(str::to_owned),
+            view: "contacts".to_owned(),
         };
         match self.call(who, command)? {
             Reply::Contact(info) => Ok(info),
@@ -476,6 +481,7 @@ fn word(told: &Told) -> &'static str {
         .map(String::as_str);
     match (told.verdict, activity) {
         (Verdict::UnknownNoRecord, _) => "unknown (no record)",
+        (Verdict::UnknownViewEnded, _) => "unknown (view ended)",
         (Verdict::UnknownNoSource, _) => "unknown (no source)",
         (Verdict::UnknownClock, _) => "unknown (clock)",
         (Verdict::Closed, _) => "closed",

@@ -86,10 +86,30 @@ registry! {
         "Who this node speaks for.", "{}";
     InviteCreate "invite.create" (InviteCreate) -> InviteCreated,
         "Make an invite; those who use it become contacts.", r#"{"uses": 1, "expires_in_ms": 604800000}"#;
+    InviteList "invite.list" (Nothing) -> InviteList,
+        "The invites that are out. Their secrets are not shown again.", "{}";
+    InviteRevoke "invite.revoke" (InviteRevoke) -> InviteRevoked,
+        "Let nobody use an invite from now on; those who did stay contacts.", r#"{"invite": "ryf3ou2pz5hrflduld5ybex6ki"}"#;
     ContactAdd "contact.add" (ContactAdd) -> ContactAdded,
         "Use an invite.", r#"{"invite": "porchlight:ae...", "name": "alice"}"#;
     ContactList "contact.list" (Nothing) -> ContactList,
         "All contacts.", "{}";
+    ContactUpdate "contact.update" (ContactUpdate) -> ContactUpdated,
+        "Give a contact another petname, another view, or both.", r#"{"contact": "bob", "view": "work"}"#;
+    ContactRemove "contact.remove" (ContactRemove) -> ContactRemoved,
+        "End it with a contact: they are told, and read nothing that follows.", r#"{"contact": "bob"}"#;
+    ViewList "view.list" (Nothing) -> ViewList,
+        "All views, and who holds them.", "{}";
+    ViewCreate "view.create" (ViewCreate) -> ViewShown,
+        "Make a view: a class of watchers, and what they see.", r#"{"view": "work", "shows": "status"}"#;
+    ViewDelete "view.delete" (ViewDelete) -> ViewShown,
+        "Delete a view that nobody holds.", r#"{"view": "work"}"#;
+    GrantList "grant.list" (Nothing) -> GrantList,
+        "What was granted to whom, and whether it has reached them.", "{}";
+    GrantRevoke "grant.revoke" (ContactRemove) -> ContactUpdated,
+        "Take back what a contact was granted; they stay a contact.", r#"{"contact": "bob"}"#;
+    WatcherList "watcher.list" (Nothing) -> WatcherList,
+        "Who watches, with which view, and how far it is.", "{}";
     PresenceSet "presence.set" (PresenceSet) -> PresenceWasSet,
         "Say how you are; contacts are notified.", r#"{"status": "away", "note": {"text": "back at four", "lang": "en"}}"#;
     PresenceGet "presence.get" (OneContact) -> PresenceGot,

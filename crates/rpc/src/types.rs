@@ -137,6 +137,9 @@ objects! {
         /// The petname; what they call themselves if not given.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         name: Option<String>,
+        /// The view they are granted; `contacts` if not given.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        view: Option<String>,
         /// The same key again gets the same answer.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         idempotency_key: Option<String>,
@@ -156,6 +159,9 @@ objects! {
         subscription: String,
         /// Whether they hold a view of ours.
         watches_me: bool,
+        /// Which.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        view: Option<String>,
         /// What they call themselves.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         told_name: Option<String>,
@@ -171,6 +177,165 @@ objects! {
     ContactList {
         /// By petname.
         contacts: Vec<Contact>,
+    }
+    /// The reply to `invite.list`.
+    InviteList {
+        /// Oldest first.
+        invites: Vec<Invite>,
+    }
+    /// An invite of ours.
+    Invite {
+        /// Names it.
+        invite: String,
+        /// The view its users are granted.
+        view: String,
+        /// How many may use it in all.
+        uses: u32,
+        /// How many more may; 0 also if it was revoked.
+        uses_left: u32,
+        /// Who has: petnames, or short ids of those who are no contacts any more.
+        used_by: Vec<String>,
+        /// When it was made.
+        created_at: String,
+        /// When it ends.
+        expires_at: String,
+    }
+    /// The parameters of `invite.revoke`.
+    InviteRevoke {
+        /// Which, as `invite.list` names it.
+        invite: String,
+        /// The same key again gets the same answer.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        idempotency_key: Option<String>,
+    }
+    /// The reply to `invite.revoke`.
+    InviteRevoked {
+        /// Which.
+        invite: String,
+    }
+    /// The parameters of `contact.update`.
+    ContactUpdate {
+        /// Petname or principal's id.
+        contact: String,
+        /// The new petname.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        name: Option<String>,
+        /// The view they are granted from now on.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        view: Option<String>,
+        /// The same key again gets the same answer.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        idempotency_key: Option<String>,
+    }
+    /// The reply to `contact.update` and `grant.revoke`.
+    ContactUpdated {
+        /// The contact as it is now.
+        contact: Contact,
+    }
+    /// The parameters of `contact.remove` and `grant.revoke`.
+    ContactRemove {
+        /// Petname or principal's id.
+        contact: String,
+        /// The same key again gets the same answer.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        idempotency_key: Option<String>,
+    }
+    /// The reply to `contact.remove`.
+    ContactRemoved {
+        /// The petname they had.
+        contact: String,
+        /// Who.
+        principal: String,
+    }
+    /// The parameters of `view.create`.
+    ViewCreate {
+        /// Its name.
+        view: String,
+        /// `all` (if not given), or `status`: no notes, no addresses.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        shows: Option<String>,
+        /// What holders may: `subscribe` (if not given), or `fetch`: ask, but not be notified.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        allows: Option<String>,
+        /// The same key again gets the same answer.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        idempotency_key: Option<String>,
+    }
+    /// The parameters of `view.delete`.
+    ViewDelete {
+        /// Its name.
+        view: String,
+        /// The same key again gets the same answer.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        idempotency_key: Option<String>,
+    }
+    /// The reply to `view.create` and `view.delete`.
+    ViewShown {
+        /// The view.
+        view: View,
+    }
+    /// The reply to `view.list`.
+    ViewList {
+        /// By name.
+        views: Vec<View>,
+    }
+    /// A view of ours.
+    View {
+        /// Its name.
+        view: String,
+        /// `all` or `status`.
+        shows: String,
+        /// `subscribe` or `fetch`.
+        allows: String,
+        /// Counts how often its keys were replaced, from 1.
+        generation: u64,
+        /// The contacts who hold it, or will once their grant is delivered.
+        contacts: Vec<String>,
+        /// Invites whose users will be granted it.
+        invites: u32,
+    }
+    /// The reply to `grant.list`.
+    GrantList {
+        /// By petname.
+        grants: Vec<Grant>,
+    }
+    /// A grant of ours.
+    Grant {
+        /// Names it.
+        grant: String,
+        /// To whom: our petname for them.
+        contact: String,
+        /// To whom.
+        principal: String,
+        /// Of which view.
+        view: String,
+        /// Which generation of it.
+        generation: u64,
+        /// What it lets them do: `fetch`, `subscribe`.
+        rights: Vec<String>,
+        /// When it ends, unless it is renewed, which the node does by itself.
+        expires_at: String,
+        /// Whether it has reached them.
+        delivered: bool,
+    }
+    /// The reply to `watcher.list`.
+    WatcherList {
+        /// By petname.
+        watchers: Vec<Watcher>,
+    }
+    /// A watcher of ours (watcher information, RFC 3857). Whoever holds a view can also read it unseen.
+    Watcher {
+        /// Our petname for them.
+        contact: String,
+        /// Who.
+        principal: String,
+        /// What they see; nothing any more if not given.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        view: Option<String>,
+        /// `waiting` (the grant is not delivered yet), `active`, or `terminated` (removed, and still to be told so).
+        state: String,
+        /// Whether their node is connected with ours now.
+        connected: bool,
     }
     /// The parameters of `presence.set`.
     PresenceSet {

@@ -3,7 +3,8 @@
 use crate::error::OpenError;
 use crate::schema::sqlite;
 use crate::tables::{
-    ANSWERS, CEILING, CONSUMERS, CONTACTS, IDENTITY, INVITES, LETTERS, NODE, OBSERVED, OWN, TRANSPORT, VIEWS,
+    ANSWERS, CEILING, CLOSINGS, CONSUMERS, CONTACTS, FORMER, IDENTITY, INVITES, LETTERS, NODE, OBSERVED, OWN,
+    TRANSPORT, VIEWS,
 };
 use crate::vault::Vault;
 use porchlight_proto::Snapshot;
@@ -41,6 +42,12 @@ pub(crate) fn load(
     snapshot.invites = keyed(reader.rows(INVITES)?, |row: &porchlight_proto::rows::InviteRow| row.id);
     snapshot.contacts = keyed(reader.rows(CONTACTS)?, |row: &porchlight_proto::rows::ContactRow| {
         row.principal
+    });
+    snapshot.former = keyed(reader.rows(FORMER)?, |row: &porchlight_proto::rows::FormerRow| {
+        row.principal
+    });
+    snapshot.closings = keyed(reader.rows(CLOSINGS)?, |row: &porchlight_proto::rows::ClosingRow| {
+        row.pk
     });
     snapshot.letters = keyed(reader.rows(LETTERS)?, |row: &porchlight_proto::rows::LetterRow| row.id);
     snapshot.observed = keyed(reader.rows(OBSERVED)?, |row: &porchlight_proto::rows::ObservedRow| {

@@ -6,10 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The migrations, each from the schema of its index to the next.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_first.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../migrations/0001_first.sql"),
+    include_str!("../migrations/0002_removal.sql"),
+];
 
 /// The newest schema.
-pub(crate) const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 2;
 
 /// How long a connection waits for another one's lock: only a reader can meet the writer, and briefly.
 const BUSY: Duration = Duration::from_secs(10);

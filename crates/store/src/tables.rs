@@ -9,6 +9,8 @@ pub(crate) const NODE: &str = "node";
 pub(crate) const VIEWS: &str = "views";
 pub(crate) const INVITES: &str = "invites";
 pub(crate) const CONTACTS: &str = "contacts";
+pub(crate) const FORMER: &str = "former";
+pub(crate) const CLOSINGS: &str = "closings";
 pub(crate) const LETTERS: &str = "letters";
 pub(crate) const OBSERVED: &str = "observed";
 pub(crate) const EVENTS: &str = "events";
@@ -16,8 +18,8 @@ pub(crate) const CONSUMERS: &str = "consumers";
 pub(crate) const ANSWERS: &str = "answers";
 
 /// All tables whose values are sealed.
-pub(crate) const ALL: [&str; 9] = [
-    NODE, VIEWS, INVITES, CONTACTS, LETTERS, OBSERVED, EVENTS, CONSUMERS, ANSWERS,
+pub(crate) const ALL: [&str; 11] = [
+    NODE, VIEWS, INVITES, CONTACTS, FORMER, CLOSINGS, LETTERS, OBSERVED, EVENTS, CONSUMERS, ANSWERS,
 ];
 
 /// Names of the single rows.
@@ -50,10 +52,15 @@ pub(crate) fn change(write: &Write) -> Change {
         Write::PutOwnPresence(row) => Change::PutSingle(OWN, cbor::encode(row)),
         Write::PutCeiling(ceiling) => Change::PutSingle(CEILING, cbor::encode(ceiling)),
         Write::PutView(row) => put(VIEWS, row.name.as_bytes(), row),
+        Write::DeleteView(name) => Change::Delete(VIEWS, name.as_bytes().to_vec()),
         Write::PutInvite(row) => put(INVITES, row.id.as_bytes(), row),
         Write::DeleteInvite(id) => Change::Delete(INVITES, id.as_bytes().to_vec()),
         Write::PutContact(row) => put(CONTACTS, row.principal.as_bytes(), row),
         Write::DeleteContact(principal) => Change::Delete(CONTACTS, principal.as_bytes().to_vec()),
+        Write::PutFormer(row) => put(FORMER, row.principal.as_bytes(), row),
+        Write::DeleteFormer(principal) => Change::Delete(FORMER, principal.as_bytes().to_vec()),
+        Write::PutClosing(row) => put(CLOSINGS, row.pk.as_bytes(), row),
+        Write::DeleteClosing(pk) => Change::Delete(CLOSINGS, pk.as_bytes().to_vec()),
         Write::PutLetter(row) => put(LETTERS, row.id.as_bytes(), row),
         Write::DeleteLetter(id) => Change::Delete(LETTERS, id.as_bytes().to_vec()),
         Write::PutObserved(row) => put(OBSERVED, row.principal.as_bytes(), row),

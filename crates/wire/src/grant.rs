@@ -42,6 +42,8 @@ pub struct Grant {
     pub not_before: UnixMillis,
     /// Until when.
     pub not_after: UnixMillis,
+    /// Orders the issuer's grants to one audience: of two, the higher one holds.
+    pub sequence: u64,
     /// Names it.
     pub id: RandomId,
     /// How often it may be passed on.
@@ -56,7 +58,7 @@ pub struct Grant {
 pub struct GrantSecrets {
     /// Finds and reads the view.
     pub view: ReadKey,
-    /// Counts up with each generation of it, from 1.
+    /// Counts up with each generation of that view, from 1.
     pub generation: u64,
 }
 

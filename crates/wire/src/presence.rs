@@ -136,6 +136,9 @@ pub struct PresenceState {
     pub issued: UnixMillis,
     /// For how many milliseconds it holds.
     pub lease: u64,
+    /// The last record of this generation of the view: whoever still may see it holds the next one, or asks for it.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub ended: bool,
     /// What it tells.
     pub document: PresenceDocument,
 }
@@ -213,6 +216,11 @@ fn within(what: &'static str, got: usize, least: usize, most: usize) -> Result<(
     } else {
         Err(PresenceError::OutOfBounds { what, least, most, got })
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(it: &bool) -> bool {
+    !*it
 }
 
 fn check_notes(notes: &[Note]) -> Result<(), PresenceError> {

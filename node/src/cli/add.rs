@@ -13,11 +13,12 @@ use tokio::time::timeout;
 /// The consumer that waits. One name for all, because nothing is acknowledged under it.
 const CONSUMER: &str = "porchlight-add";
 
-pub(super) async fn add(out: &Output, invite: &str, name: Option<&str>, wait: Duration) -> Result<()> {
+pub(super) async fn add(out: &Output, invite: &str, name: Option<&str>, view: &str, wait: Duration) -> Result<()> {
     let mut client = out.client().await?;
     let params = types::ContactAdd {
         invite: invite.trim().to_owned(),
         name: name.map(str::to_owned),
+        view: Some(view.to_owned()),
         idempotency_key: None,
     };
     let added = client.call::<ContactAdd>(&params).await?.contact;

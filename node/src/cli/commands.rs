@@ -220,7 +220,7 @@ pub(super) async fn contacts(out: &Output) -> Result<()> {
             vec![
                 clean(&contact.name),
                 contact.subscription.clone(),
-                if contact.watches_me { "yes" } else { "no" }.to_owned(),
+                contact.view.as_deref().map_or_else(|| "-".to_owned(), clean),
                 since(&contact.added_at).map_or_else(String::new, age),
                 contact.principal.clone(),
                 remarks.join("; "),
@@ -228,7 +228,7 @@ pub(super) async fn contacts(out: &Output) -> Result<()> {
         })
         .collect();
     out.table(
-        &["NAME", "SUBSCRIPTION", "SEES ME", "ADDED", "PRINCIPAL", "REMARKS"],
+        &["NAME", "SUBSCRIPTION", "SEES MY", "ADDED", "PRINCIPAL", "REMARKS"],
         &rows,
     )
 }
@@ -245,11 +245,11 @@ pub(super) fn problem_text(problem: &str) -> &str {
     }
 }
 
-pub(super) async fn invite(out: &Output, uses: u32, expires: Duration) -> Result<()> {
+pub(super) async fn invite(out: &Output, uses: u32, expires: Duration, view: &str) -> Result<()> {
     let params = types::InviteCreate {
         uses: Some(uses),
         expires_in_ms: Some(millis(expires)),
-        view: None,
+        view: Some(view.to_owned()),
         idempotency_key: None,
     };
     let made = out.client().await?.call::<InviteCreate>(&params).await?;

@@ -153,6 +153,7 @@ fn meaning(told: &Told) -> Option<&'static str> {
         "no_source" => {
             Some("no source: this node is not connected to anyone who could know; what it knew is too old to tell")
         }
+        "view_ended" => Some("view ended: the keys you held no longer show anything; new ones were asked for"),
         "no_record" => Some("no record: nothing was found that they published for you"),
         "clock" => Some("clock: their record and this node's clock do not fit together; check the time on both sides"),
         _ => None,

@@ -90,7 +90,8 @@ pub fn contact(info: &ContactInfo) -> types::Contact {
         name: info.name.clone(),
         principal: info.principal.to_string(),
         subscription: subscription(info.subscription).to_owned(),
-        watches_me: info.watches_me,
+        watches_me: info.view.is_some(),
+        view: info.view.clone(),
         told_name: info.told_name.clone(),
         added_at: at(info.added),
         waiting: info.waiting,
@@ -113,6 +114,7 @@ pub fn presence(presence: &ContactPresence) -> types::Told {
 fn told(told: &Told) -> types::Told {
     let (word, detail) = match told.verdict {
         Verdict::UnknownNoRecord => ("unknown", Some("no_record")),
+        Verdict::UnknownViewEnded => ("unknown", Some("view_ended")),
         Verdict::UnknownNoSource => ("unknown", Some("no_source")),
         Verdict::UnknownClock => ("unknown", Some("clock")),
         Verdict::Closed => ("closed", None),
@@ -221,6 +223,19 @@ fn kind_and_data(event: &Event, when: UnixMillis) -> (&'static str, Value) {
             "watcher.approved",
             json!({"contact": contact, "principal": principal.to_string(), "view": view}),
         ),
+        Event::ContactRemoved { contact, principal } => (
+            "contact.removed",
+            json!({"contact": contact, "principal": principal.to_string()}),
+        ),
+        Event::WatcherRevoked {
+            contact,
+            principal,
+            view,
+        } => (
+            "watcher.revoked",
+            json!({"contact": contact, "principal": principal.to_string(), "view": view}),
+        ),
+        Event::InviteRevoked { invite } => ("invite.revoked", json!({"invite": invite.to_string()})),
         Event::InviteUsed {
             invite,
             contact,
@@ -254,13 +269,30 @@ fn kind_and_data(event: &Event, when: UnixMillis) -> (&'static str, Value) {
     }
 }
 
+/// What to type to see the things of this kind.
+fn listed_by(what: &str) -> &'static str {
+    match what {
+        "view" => "`porchlight view list` lists the views",
+        "invite" => "`porchlight invite list` lists the invites",
+        "consumer" => "`porchlight events --consumer NAME` makes one",
+        _ => "`porchlight contacts` lists the contacts",
+    }
+}
+
 /// A refusal of the core, with what to do about it.
 #[must_use]
 pub fn error(error: &CommandError) -> RpcError {
     let (kind, hint) = match error {
-        CommandError::NotFound { .. } => (Kind::NotFound, "`porchlight contacts` lists the contacts"),
+        CommandError::NotFound { what, .. } => (Kind::NotFound, listed_by(what)),
         CommandError::NameTaken { .. } => (Kind::Conflict, "`porchlight contacts` lists the names in use"),
         CommandError::AlreadyContact { .. } => (Kind::Conflict, "there is nothing to add"),
+        CommandError::Exists { .. } => (Kind::Conflict, "choose another name"),
+        CommandError::InUse { .. } => (
+            Kind::Conflict,
+            "move them with `porchlight contact view NAME VIEW`, revoke the invites, and try again",
+        ),
+        CommandError::NothingGranted { .. } => (Kind::Conflict, "there is nothing to take back"),
+        CommandError::FetchOnly { .. } => (Kind::Denied, "ask with `porchlight who NAME`"),
         CommandError::OwnInvite => (Kind::Conflict, "whoever gets it types `porchlight add` with it"),
         CommandError::InvalidInvite(_) => (
             Kind::InvalidInvite,

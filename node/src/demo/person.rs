@@ -95,6 +95,7 @@ impl Person {
         let params = types::ContactAdd {
             invite: invite.to_owned(),
             name: None,
+            view: None,
             idempotency_key: None,
         };
         Ok(self.calls.call::<ContactAdd>(&params).await?.contact.name)

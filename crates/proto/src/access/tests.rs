@@ -76,6 +76,7 @@ fn held(rights: &[Right], not_after: UnixMillis) -> HeldView {
     HeldView {
         read: GenerationKey::from_bytes(&[5; 64]).read_key(),
         generation: 1,
+        sequence: 1,
         rights: rights.iter().copied().collect(),
         not_after,
     }
@@ -99,6 +100,7 @@ fn invite(uses: u32, expires: UnixMillis) -> InviteRow {
         view: "contacts".to_owned(),
         uses,
         used_by: BTreeSet::new(),
+        barred: BTreeSet::new(),
         created: NOW,
         expires,
     }
@@ -110,6 +112,7 @@ fn view(name: &str, projection: Projection) -> ViewRow {
         generation: 2,
         key: GenerationKey::from_bytes(&[8; 64]),
         projection,
+        rights: BTreeSet::from([Right::Fetch, Right::Subscribe]),
     }
 }
 

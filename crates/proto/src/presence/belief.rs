@@ -62,6 +62,8 @@ pub fn belief(record: Option<&Record<'_>>, live: bool, clock: Clock) -> Told {
     let over = lease_end(record, clock);
     let (verdict, holds_until) = if !live {
         (Verdict::UnknownNoSource, None)
+    } else if record.state.ended {
+        (Verdict::UnknownViewEnded, None)
     } else if clock.unix < believable_from {
         (Verdict::UnknownClock, Some(believable_from))
     } else if record.state.document.basic() == Basic::Closed {
@@ -72,7 +74,7 @@ pub fn belief(record: Option<&Record<'_>>, live: bool, clock: Clock) -> Told {
         (Verdict::AsRecorded, Some(over))
     };
     let shown = match verdict {
-        Verdict::UnknownNoRecord | Verdict::UnknownNoSource | Verdict::UnknownClock => None,
+        Verdict::UnknownNoRecord | Verdict::UnknownViewEnded | Verdict::UnknownNoSource | Verdict::UnknownClock => None,
         Verdict::Closed | Verdict::ClosedLapsed | Verdict::AsRecorded => Some(record.state.document.clone()),
     };
     Told {

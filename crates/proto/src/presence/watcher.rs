@@ -157,6 +157,7 @@ impl Node {
             received,
         };
         let repair_at = self.repair_time(&record, self.clock.unix);
+        let ended = state.ended;
         self.write(Write::PutObserved(ObservedRow {
             principal: *principal,
             generation,
@@ -170,8 +171,15 @@ impl Node {
             watched.from_disk = false;
             watched.repair_at = repair_at;
         }
-        if self.subscription_of(principal) == Some(SubscriptionState::Stale) {
-            self.set_subscription(principal, Some(SubscriptionState::Active));
+        match self.subscription_of(principal) {
+            Some(SubscriptionState::Active) if ended => {
+                self.set_subscription(principal, Some(SubscriptionState::Stale));
+                self.ask_renewal(principal);
+            }
+            Some(SubscriptionState::Stale) if !ended => {
+                self.set_subscription(principal, Some(SubscriptionState::Active));
+            }
+            _ => {}
         }
         true
     }
@@ -343,7 +351,7 @@ impl Node {
     }
 
     /// Whether the node that `principal`'s card names is connected.
-    fn is_connected(&self, principal: &PrincipalId) -> bool {
+    pub(crate) fn is_connected(&self, principal: &PrincipalId) -> bool {
         self.cards.get(principal).is_some_and(|card| {
             card.bundle
                 .addresses
@@ -373,6 +381,7 @@ impl Node {
         let connected = self.watched.get(principal).is_some_and(|watched| watched.had_source);
         if silent && connected {
             self.set_subscription(principal, Some(SubscriptionState::Stale));
+            self.ask_renewal(principal);
         }
     }
 
@@ -585,6 +594,9 @@ impl Node {
                 }
                 None => SubscriptionState::Pending,
                 Some(held) if held.generation == 0 => SubscriptionState::Provisional,
+                Some(held) if !held.rights.contains(&porchlight_wire::grant::Right::Subscribe) => {
+                    return Err(CommandError::FetchOnly { name });
+                }
                 Some(_) => SubscriptionState::Active,
             };
             self.set_subscription(&principal, Some(state));

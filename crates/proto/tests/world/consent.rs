@@ -80,6 +80,7 @@ pub fn grant(member: &Member, audience: PrincipalId, generation: u64, now: UnixM
         rights: BTreeSet::from([Right::Fetch, Right::Subscribe]),
         not_before: now,
         not_after: now.plus(HOUR),
+        sequence: now.0,
         id: RandomId::from_bytes([8; 16]),
         depth: 0,
         secrets: [0; 32],

@@ -150,6 +150,7 @@ fn first_contact(world: &mut World, alice: Who, bob: Who, label: &str) {
     let add = Command::AddContact {
         invite: uri,
         name: Some("Alice".to_owned()),
+        view: "contacts".to_owned(),
     };
     let Reply::Contact(added) = world.insist(bob, &add, "the-contact") else {
         panic!("a contact");
@@ -163,7 +164,7 @@ fn first_contact(world: &mut World, alice: Who, bob: Who, label: &str) {
         let contact = &contacts[0];
         assert_eq!(contact.principal, world.members[other].principal());
         assert_eq!(contact.subscription, Some(SubscriptionState::Active), "{label}");
-        assert!(contact.watches_me, "{label}");
+        assert!(contact.view.is_some(), "{label}");
         assert_eq!((contact.waiting, contact.problem), (0, None), "{label}");
         let added = world.count(one, |event| matches!(event, Event::ContactAdded { .. }));
         assert_eq!(added, 1, "{label}");
@@ -227,7 +228,16 @@ fn an_acknowledging_consumer_loses_no_event_and_gets_none_twice_whenever_the_nod
         };
         world.run_for(SECOND);
         let name = None;
-        world.insist(bob, &Command::AddContact { invite: uri, name }, "the-contact");
+        let view = "contacts".to_owned();
+        world.insist(
+            bob,
+            &Command::AddContact {
+                invite: uri,
+                name,
+                view,
+            },
+            "the-contact",
+        );
         for status in [Status::Away, Status::Busy, Status::Open, Status::Closed] {
             world.set(alice, status, None);
             for _ in 0..4 {

@@ -23,7 +23,7 @@ fn rfc2779_2_2_1_two_who_never_heard_of_each_other_meet_by_an_invite() {
         assert_eq!(contacts[0].principal, world.members[other].principal());
         assert_eq!(contacts[0].name, world.members[other].name);
         assert_eq!(contacts[0].subscription, Some(SubscriptionState::Active));
-        assert!(contacts[0].watches_me);
+        assert!(contacts[0].view.is_some());
         assert_eq!((contacts[0].waiting, contacts[0].problem), (0, None));
         assert_eq!(world.sees(one, other), "open");
     }
@@ -153,7 +153,15 @@ fn rfc2779_5_1_5_of_two_who_race_for_the_last_use_one_is_refused_and_told() {
     let invite = world.invite(alice, 1);
     for who in [bob, carol] {
         let invite = invite.clone();
-        world.ask(who, Command::AddContact { invite, name: None }, None);
+        world.ask(
+            who,
+            Command::AddContact {
+                invite,
+                name: None,
+                view: "contacts".to_owned(),
+            },
+            None,
+        );
     }
     world.run_for(MINUTE);
     let (of_bob, of_carol) = (world.contacts(bob)[0].clone(), world.contacts(carol)[0].clone());
@@ -343,7 +351,15 @@ fn two_who_use_each_others_invites_at_once_become_one_contact_each() {
     let (alice, bob) = (world.join("alice"), world.join("bob"));
     let (of_alice, of_bob) = (world.invite(alice, 1), world.invite(bob, 1));
     for (who, invite) in [(alice, of_bob), (bob, of_alice)] {
-        world.ask(who, Command::AddContact { invite, name: None }, None);
+        world.ask(
+            who,
+            Command::AddContact {
+                invite,
+                name: None,
+                view: "contacts".to_owned(),
+            },
+            None,
+        );
     }
     world.run_for(MINUTE);
     for (one, other) in [(alice, bob), (bob, alice)] {
@@ -400,7 +416,7 @@ fn rfc2779_5_1_11_the_presentity_learns_who_watches_when_it_begins_and_afterward
     world.kill(alice);
     world.boot(alice);
     let contact = &world.contacts(alice)[0];
-    assert!(contact.watches_me);
+    assert!(contact.view.is_some());
     assert_eq!(contact.principal, of_bob);
 }
 

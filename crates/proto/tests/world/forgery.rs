@@ -33,6 +33,7 @@ fn lie(entity: PrincipalId, issued: UnixMillis) -> PresenceState {
     PresenceState {
         issued,
         lease: LEASE,
+        ended: false,
         document: PresenceDocument {
             entity,
             tuples: vec![PresenceTuple {

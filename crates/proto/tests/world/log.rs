@@ -52,7 +52,11 @@ fn a_call_repeated_while_it_is_under_way_gets_the_answer_of_the_first() {
     let mut world = World::new(161);
     let (alice, bob) = (world.join("alice"), world.join("bob"));
     let invite = world.invite(alice, 1);
-    let add = Command::AddContact { invite, name: None };
+    let add = Command::AddContact {
+        invite,
+        name: None,
+        view: "contacts".to_owned(),
+    };
     let first = world.ask(bob, add.clone(), Some("add"));
     world.run_for(100);
     let second = world.ask(bob, add.clone(), Some("add"));
@@ -191,7 +195,15 @@ fn a_stopping_node_refuses_what_comes_and_answers_what_is_under_way() {
     world.meet(alice, bob);
     let contact = "alice".to_owned();
     let fetch = world.ask(bob, Command::Fetch { contact }, None);
-    let carols = world.ask(bob, Command::AddContact { invite, name: None }, None);
+    let carols = world.ask(
+        bob,
+        Command::AddContact {
+            invite,
+            name: None,
+            view: "contacts".to_owned(),
+        },
+        None,
+    );
     let stop = world.ask(bob, Command::Stop, None);
     let late = world.ask(bob, Command::ListContacts, None);
     world.run_for(10 * SECOND);

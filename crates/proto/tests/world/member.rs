@@ -254,6 +254,9 @@ impl Member {
                 }
                 self.shown.insert(*principal, (**new).clone());
             }
+            Event::ContactRemoved { principal, .. } => {
+                self.shown.remove(principal);
+            }
             Event::SubscriptionChanged {
                 principal,
                 new: None | Some(SubscriptionState::Refused | SubscriptionState::Cancelled),

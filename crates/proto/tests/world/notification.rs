@@ -151,6 +151,7 @@ fn rfc2779_3_1_4_what_a_later_version_adds_is_kept_and_does_not_spoil_the_base()
     let state = PresenceState {
         issued: now,
         lease: LEASE,
+        ended: false,
         document: document.clone(),
     };
     let key = world.members[alice].disk.views["contacts"].key.clone();
@@ -278,6 +279,7 @@ fn a_fetch_of_one_who_granted_nothing_and_of_nobody_is_refused() {
     assert!(matches!(refused, Err(CommandError::NotFound { .. })));
     // A grant that has run out covers nothing any more.
     world.run_for(SECOND);
+    world.kill(alice);
     world.kill(watchers[0]);
     let principal = world.members[alice].principal();
     let now = world.unix();
@@ -289,9 +291,12 @@ fn a_fetch_of_one_who_granted_nothing_and_of_nobody_is_refused() {
         world.fetch(watchers[0], alice),
         Err(CommandError::NotGranted { .. })
     ));
+    // Whoever granted it is asked to renew it, as soon as they are there.
+    world.boot(alice);
     world.set(alice, Status::Busy, None);
-    world.run_for(MINUTE);
-    assert_ne!(world.sees(watchers[0], alice), "busy");
+    world.run_for(HOUR);
+    assert_eq!(world.sees(watchers[0], alice), "busy");
+    assert!(world.fetch(watchers[0], alice).is_ok());
 }
 
 #[test]

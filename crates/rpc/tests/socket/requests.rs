@@ -114,6 +114,7 @@ async fn the_client_is_told_that_its_line_is_too_long() {
     let params = types::ContactAdd {
         invite: "a".repeat(2 * LINE_BYTES),
         name: None,
+        view: None,
         idempotency_key: None,
     };
     let error = patiently(client.call::<ContactAdd>(&params)).await.unwrap_err();

@@ -212,17 +212,30 @@ async fn a_database_that_was_cut_off_anywhere_is_never_taken_for_a_whole_one() {
 #[tokio::test]
 async fn a_newer_schema_is_refused_with_both_numbers_and_left_as_it_is() {
     let home = furnished().await;
-    home.sqlite().pragma_update(None, "user_version", 2).unwrap();
+    home.sqlite().pragma_update(None, "user_version", 99).unwrap();
     let error = home.try_open().unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            OpenError::Newer {
+                found: 99,
+                known: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let message = error.to_string();
-    assert!(message.contains("schema 2") && message.contains("knows 1"), "{message}");
+    assert!(
+        message.contains("schema 99") && message.contains("knows 2"),
+        "{message}"
+    );
     let found: u32 = home
         .sqlite()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(found, 2);
-    home.sqlite().pragma_update(None, "user_version", 1).unwrap();
+    assert_eq!(found, 99);
+    home.sqlite().pragma_update(None, "user_version", 2).unwrap();
     assert_eq!(home.snapshot().contacts.len(), 2);
 }
 

@@ -28,11 +28,16 @@ fn write(kind: u8, key: u64, seed: u64, newest: u64) -> Write {
         15 => Write::PutConsumer(sample::consumer(&name, seed)),
         16 => Write::DeleteConsumer(name),
         17 => Write::PutAnswer(sample::answer(&name, seed)),
-        _ => Write::DeleteAnswer(name),
+        18 => Write::DeleteAnswer(name),
+        19 => Write::DeleteView(name),
+        20 => Write::PutFormer(sample::former(key, seed)),
+        21 => Write::DeleteFormer(sample::principal(key)),
+        22 => Write::PutClosing(sample::closing(key, seed)),
+        _ => Write::DeleteClosing(sample::closing(key, seed).pk),
     }
 }
 
-const KINDS: u8 = 19;
+const KINDS: u8 = 24;
 
 fn commits() -> impl Strategy<Value = Vec<Vec<(u8, u64, u64)>>> {
     let one = (0..KINDS, 0..4_u64, prop_oneof![0..1_000_u64, Just(u64::MAX / 2)]);
@@ -85,5 +90,5 @@ fn every_kind_of_write_is_tried() {
             shown.split(['(', ' ']).next().unwrap().to_owned()
         })
         .collect();
-    assert_eq!(kinds.len(), 17, "{kinds:?}");
+    assert_eq!(kinds.len(), 22, "{kinds:?}");
 }

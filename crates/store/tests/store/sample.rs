@@ -3,10 +3,10 @@
 use porchlight_proto::event::{Event, FirstContactProblem, Source, Told, Verdict};
 use porchlight_proto::input::{ContactInfo, Reply};
 use porchlight_proto::rows::{
-    AnswerRow, ConsumerRow, ContactRow, EventRow, GrantedView, HeldView, Identity, InviteRow, LetterRow, ObservedRow,
-    OwnPresenceRow, Projection, Status, SubscriptionState, ViewRow,
+    AnswerRow, ClosingRow, ConsumerRow, ContactRow, EventRow, FormerRow, GrantedView, HeldView, Identity, InviteRow,
+    LetterRow, ObservedRow, OwnPresenceRow, Projection, Status, SubscriptionState, ViewRow,
 };
-use porchlight_wire::blind::GenerationKey;
+use porchlight_wire::blind::{BlindedKey, GenerationKey};
 use porchlight_wire::card::{Bundle, SignedCard};
 use porchlight_wire::cbor::Value;
 use porchlight_wire::device_list::{DeviceEntry, DeviceList};
@@ -21,6 +21,7 @@ use porchlight_wire::presence::{Basic, ContactAddress, Note, PresenceDocument, P
 use porchlight_wire::time::UnixMillis;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
+use serde_bytes::ByteBuf;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A day in 2026.
@@ -105,6 +106,7 @@ fn grant(seed: u64) -> SignedGrant {
         rights: BTreeSet::from([Right::Fetch, Right::Subscribe]),
         not_before: TODAY,
         not_after: UnixMillis(u64::MAX),
+        sequence: seed,
         id: id(seed),
         depth: 0,
         secrets: [0; 32],
@@ -190,6 +192,7 @@ pub fn view(name: &str, seed: u64) -> ViewRow {
         } else {
             Projection::StatusOnly
         },
+        rights: BTreeSet::from([Right::Fetch]),
     }
 }
 
@@ -202,6 +205,7 @@ pub fn invite(key: u64, seed: u64) -> InviteRow {
         view: "contacts".to_owned(),
         uses: u32::MAX,
         used_by: (0..seed % 5).map(principal).collect(),
+        barred: (5..5 + seed % 3).map(principal).collect(),
         created: TODAY,
         expires: UnixMillis(seed),
     }
@@ -218,6 +222,7 @@ pub fn contact(key: u64, seed: u64) -> ContactRow {
         held: maybe(seed, 1, || HeldView {
             read: generation(seed + 2).read_key(),
             generation: seed,
+            sequence: seed,
             rights: BTreeSet::from([Right::Fetch]),
             not_after: UnixMillis(u64::MAX),
         }),
@@ -229,6 +234,22 @@ pub fn contact(key: u64, seed: u64) -> ContactRow {
         }),
         subscription: maybe(seed, 3, || SubscriptionState::Active),
         problem: maybe(seed, 4, || FirstContactProblem::NotAdmitted),
+    }
+}
+
+pub fn former(key: u64, seed: u64) -> FormerRow {
+    FormerRow {
+        principal: principal(key),
+        name: format!("former petname {seed}"),
+        card_key: generation(seed).read_key(),
+        card: card(seed),
+    }
+}
+
+pub fn closing(key: u64, seed: u64) -> ClosingRow {
+    ClosingRow {
+        pk: BlindedKey::from_bytes(bytes(key)),
+        beacon: ByteBuf::from(bytes::<32>(seed)),
     }
 }
 
@@ -274,6 +295,7 @@ pub fn observed(key: u64, seed: u64) -> ObservedRow {
         state: PresenceState {
             issued: TODAY,
             lease: 90_000,
+            ended: seed.is_multiple_of(7),
             document: document(seed),
         },
         source: Source::Relay,
@@ -309,7 +331,7 @@ pub fn answer(key: &str, seed: u64) -> AnswerRow {
             principal: principal(seed),
             told_name: None,
             subscription: Some(SubscriptionState::Provisional),
-            watches_me: true,
+            view: Some("contacts".to_owned()),
             added: TODAY,
             waiting: 1,
             problem: None,

@@ -72,6 +72,7 @@ impl Person {
             rights: BTreeSet::from([Right::Fetch, Right::Subscribe]),
             not_before: NOW,
             not_after: LATER,
+            sequence: 7,
             id: RandomId::from_bytes([1; 16]),
             depth: 0,
             secrets: [0; 32],

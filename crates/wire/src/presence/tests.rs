@@ -14,6 +14,7 @@ fn state() -> PresenceState {
     PresenceState {
         issued: UnixMillis(1_790_000_000_000),
         lease: 90_000,
+        ended: false,
         document: PresenceDocument {
             entity: entity(),
             tuples: vec![PresenceTuple {

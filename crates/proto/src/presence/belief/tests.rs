@@ -25,6 +25,7 @@ fn state(basic: Basic, issued: UnixMillis, lease: u64) -> PresenceState {
     PresenceState {
         issued,
         lease,
+        ended: false,
         document: PresenceDocument {
             entity: principal(),
             tuples: vec![tuple],
@@ -129,6 +130,20 @@ fn a_lease_runs_from_the_first_receipt_and_the_wall_clock_bounds_it() {
     );
 }
 
+#[test]
+fn the_last_record_of_a_view_says_nothing_of_the_presentity() {
+    let now = UnixMillis(1_790_000_000_000);
+    let mut last = state(Basic::Closed, now, 90_000);
+    last.ended = true;
+    let clock = Clock {
+        instant: Instant(1_000),
+        unix: now,
+    };
+    let told = belief(Some(&record(&last, Received::Live(clock.instant))), true, clock);
+    assert_eq!(told.verdict, Verdict::UnknownViewEnded);
+    assert_eq!((told.document, told.holds_until), (None, None));
+}
+
 proptest! {
     #[test]
     fn open_is_never_told_after_the_lease_nor_without_a_source((state, received, live, clock) in anything()) {
@@ -173,6 +188,7 @@ proptest! {
             // What was from the future comes true, for no longer than its lease.
             Verdict::UnknownClock => {}
             Verdict::Closed | Verdict::ClosedLapsed | Verdict::UnknownNoSource => prop_assert_eq!(after, before),
+            Verdict::UnknownViewEnded => prop_assert!(false, "none of these says so"),
             Verdict::UnknownNoRecord => prop_assert!(false, "there is a record"),
         }
     }

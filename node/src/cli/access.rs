@@ -1,0 +1,339 @@
+//! The commands about access: views, grants, watchers, the invites that are out, and ending it with a contact.
+
+use super::output::{Output, age, clean, since, until};
+use anyhow::Result;
+use clap::{Subcommand, ValueEnum};
+use porchlight_rpc::methods::{
+    ContactRemove, ContactUpdate, GrantList, GrantRevoke, InviteList, InviteRevoke, PresenceSubscribe,
+    PresenceUnsubscribe, ViewCreate, ViewDelete, ViewList, WatcherList,
+};
+use porchlight_rpc::types;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ContactCmd {
+    /// End it with a contact: they are told, and see nothing of you from now on.
+    #[command(after_help = "\
+Example:
+  porchlight contact remove carol
+
+The keys of what they could see are replaced, and everybody else who sees it is sent the new ones. What they have seen,
+they have seen; they also know the addresses your node has had.")]
+    Remove {
+        /// Their name here.
+        name: String,
+    },
+    /// Give a contact another name here.
+    Rename {
+        /// Their name here.
+        name: String,
+        /// The new one.
+        new: String,
+    },
+    /// Show a contact another view of you.
+    #[command(after_help = "Example:\n  porchlight contact view carol work")]
+    View {
+        /// Their name here.
+        name: String,
+        /// The view; `porchlight view list` lists them.
+        view: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ViewCmd {
+    /// All views, and who holds them.
+    List,
+    /// Make a view: a class of watchers, and what they see.
+    #[command(after_help = "\
+Examples:
+  porchlight view create work --shows status       no notes, no addresses
+  porchlight view create glance --allows fetch     they can ask, and are not notified
+  porchlight invite new --view work                whoever uses it sees that much")]
+    Create {
+        /// Its name.
+        name: String,
+        /// What it shows.
+        #[arg(long, default_value = "all")]
+        shows: Shows,
+        /// What its holders may do.
+        #[arg(long, default_value = "subscribe")]
+        allows: Allows,
+    },
+    /// Delete a view that nobody holds.
+    Delete {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Shows {
+    /// Everything you say.
+    All,
+    /// The status: no notes, no addresses.
+    Status,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Allows {
+    /// Be notified, and ask.
+    Subscribe,
+    /// Ask.
+    Fetch,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GrantCmd {
+    /// What was granted to whom, and whether it has reached them.
+    List,
+    /// Take back what a contact may see; they stay a contact.
+    #[command(after_help = "\
+Example:
+  porchlight grant revoke carol
+
+`porchlight contact view carol contacts` gives it back.")]
+    Revoke {
+        /// Their name here.
+        name: String,
+    },
+}
+
+pub(super) async fn contact(out: &Output, command: &ContactCmd) -> Result<()> {
+    match command {
+        ContactCmd::Remove { name } => remove(out, name).await,
+        ContactCmd::Rename { name, new } => {
+            let said = format!("{} is called {} from now on", clean(name), clean(new));
+            update(out, name, Some(new.clone()), None, &said).await
+        }
+        ContactCmd::View { name, view } => {
+            let said = format!("{} is shown the view '{}' from now on", clean(name), clean(view));
+            update(out, name, None, Some(view.clone()), &said).await
+        }
+    }
+}
+
+async fn remove(out: &Output, name: &str) -> Result<()> {
+    let params = types::ContactRemove {
+        contact: name.to_owned(),
+        idempotency_key: None,
+    };
+    let removed = out.client().await?.call::<ContactRemove>(&params).await?;
+    if out.json {
+        return out.object(&removed);
+    }
+    out.line(&format!(
+        "{} is no contact any more: they see nothing of you from now on, and are told so when their node is reached",
+        clean(&removed.contact)
+    ))
+}
+
+async fn update(out: &Output, contact: &str, name: Option<String>, view: Option<String>, said: &str) -> Result<()> {
+    let params = types::ContactUpdate {
+        contact: contact.to_owned(),
+        name,
+        view,
+        idempotency_key: None,
+    };
+    let updated = out.client().await?.call::<ContactUpdate>(&params).await?;
+    if out.json {
+        return out.object(&updated);
+    }
+    out.line(said)
+}
+
+pub(super) async fn view(out: &Output, command: &ViewCmd) -> Result<()> {
+    let mut client = out.client().await?;
+    match command {
+        ViewCmd::List => {
+            let list = client.call::<ViewList>(&types::Nothing {}).await?;
+            if out.json {
+                return out.object(&list);
+            }
+            let rows: Vec<Vec<String>> = list.views.iter().map(view_row).collect();
+            out.table(&["VIEW", "SHOWS", "HOLDERS MAY", "CONTACTS", "INVITES"], &rows)
+        }
+        ViewCmd::Create { name, shows, allows } => {
+            let params = types::ViewCreate {
+                view: name.clone(),
+                shows: Some(match shows {
+                    Shows::All => "all".to_owned(),
+                    Shows::Status => "status".to_owned(),
+                }),
+                allows: Some(match allows {
+                    Allows::Subscribe => "subscribe".to_owned(),
+                    Allows::Fetch => "fetch".to_owned(),
+                }),
+                idempotency_key: None,
+            };
+            let made = client.call::<ViewCreate>(&params).await?;
+            if out.json {
+                return out.object(&made);
+            }
+            out.line(&format!("made the view '{}'", clean(name)))?;
+            let quoted = clean(name);
+            out.line(&format!("  {}", out.command(&format!("contact view NAME '{quoted}'"))))?;
+            out.line(&format!("  {}", out.command(&format!("invite new --view '{quoted}'"))))
+        }
+        ViewCmd::Delete { name } => {
+            let params = types::ViewDelete {
+                view: name.clone(),
+                idempotency_key: None,
+            };
+            let deleted = client.call::<ViewDelete>(&params).await?;
+            if out.json {
+                return out.object(&deleted);
+            }
+            out.line(&format!("deleted the view '{}'", clean(name)))
+        }
+    }
+}
+
+fn view_row(view: &types::View) -> Vec<String> {
+    let contacts: Vec<String> = view.contacts.iter().map(|name| clean(name)).collect();
+    vec![
+        clean(&view.view),
+        view.shows.clone(),
+        view.allows.clone(),
+        if contacts.is_empty() {
+            "-".to_owned()
+        } else {
+            contacts.join(", ")
+        },
+        view.invites.to_string(),
+    ]
+}
+
+pub(super) async fn grant(out: &Output, command: &GrantCmd) -> Result<()> {
+    let mut client = out.client().await?;
+    match command {
+        GrantCmd::List => {
+            let list = client.call::<GrantList>(&types::Nothing {}).await?;
+            if out.json {
+                return out.object(&list);
+            }
+            if list.grants.is_empty() {
+                return out.line("nothing was granted to anyone");
+            }
+            let rows: Vec<Vec<String>> = list.grants.iter().map(grant_row).collect();
+            out.table(&["CONTACT", "VIEW", "MAY", "REACHED THEM", "RENEWED BEFORE"], &rows)
+        }
+        GrantCmd::Revoke { name } => {
+            let params = types::ContactRemove {
+                contact: name.clone(),
+                idempotency_key: None,
+            };
+            let updated = client.call::<GrantRevoke>(&params).await?;
+            if out.json {
+                return out.object(&updated);
+            }
+            out.line(&format!(
+                "{} sees nothing of you from now on, and stays a contact",
+                clean(&updated.contact.name)
+            ))
+        }
+    }
+}
+
+fn grant_row(grant: &types::Grant) -> Vec<String> {
+    vec![
+        clean(&grant.contact),
+        clean(&grant.view),
+        grant.rights.join(", "),
+        if grant.delivered { "yes" } else { "not yet" }.to_owned(),
+        until(&grant.expires_at).map_or_else(|| "-".to_owned(), |left| format!("in {}", age(left))),
+    ]
+}
+
+pub(super) async fn watchers(out: &Output) -> Result<()> {
+    let list = out.client().await?.call::<WatcherList>(&types::Nothing {}).await?;
+    if out.json {
+        return out.object(&list);
+    }
+    if list.watchers.is_empty() {
+        return out.line("nobody watches");
+    }
+    let rows: Vec<Vec<String>> = list
+        .watchers
+        .iter()
+        .map(|watcher| {
+            vec![
+                clean(&watcher.contact),
+                watcher.view.as_deref().map_or_else(|| "-".to_owned(), clean),
+                watcher.state.clone(),
+                if watcher.connected { "yes" } else { "no" }.to_owned(),
+                match watcher.state.as_str() {
+                    "waiting" => "their grant waits until their node is reached",
+                    "terminated" => "removed; told as soon as their node is reached",
+                    _ => "",
+                }
+                .to_owned(),
+            ]
+        })
+        .collect();
+    out.table(&["WATCHER", "VIEW", "STATE", "CONNECTED", "REMARKS"], &rows)
+}
+
+pub(super) async fn invites(out: &Output) -> Result<()> {
+    let list = out.client().await?.call::<InviteList>(&types::Nothing {}).await?;
+    if out.json {
+        return out.object(&list);
+    }
+    if list.invites.is_empty() {
+        return out.line(&format!(
+            "no invite is out; make one with `{}`",
+            out.command("invite new")
+        ));
+    }
+    let rows: Vec<Vec<String>> = list
+        .invites
+        .iter()
+        .map(|invite| {
+            let used: Vec<String> = invite.used_by.iter().map(|name| clean(name)).collect();
+            vec![
+                invite.invite.clone(),
+                clean(&invite.view),
+                format!("{} of {}", invite.uses_left, invite.uses),
+                since(&invite.created_at).map_or_else(String::new, age),
+                until(&invite.expires_at).map_or_else(|| "-".to_owned(), |left| format!("in {}", age(left))),
+                if used.is_empty() {
+                    "-".to_owned()
+                } else {
+                    used.join(", ")
+                },
+            ]
+        })
+        .collect();
+    out.table(&["INVITE", "VIEW", "USES LEFT", "MADE", "ENDS", "USED BY"], &rows)
+}
+
+pub(super) async fn revoke_invite(out: &Output, invite: &str) -> Result<()> {
+    let params = types::InviteRevoke {
+        invite: invite.to_owned(),
+        idempotency_key: None,
+    };
+    let revoked = out.client().await?.call::<InviteRevoke>(&params).await?;
+    if out.json {
+        return out.object(&revoked);
+    }
+    out.line("nobody can use this invite any more; those who did stay contacts")
+}
+
+pub(super) async fn subscribe(out: &Output, name: &str, on: bool) -> Result<()> {
+    let params = types::OneContact {
+        contact: name.to_owned(),
+    };
+    let mut client = out.client().await?;
+    let now = if on {
+        client.call::<PresenceSubscribe>(&params).await?
+    } else {
+        client.call::<PresenceUnsubscribe>(&params).await?
+    };
+    if out.json {
+        return out.object(&now);
+    }
+    out.line(&match now.subscription.as_str() {
+        "none" => format!("you are not notified of {} any more", clean(&now.contact)),
+        "active" => format!("you are notified of {}", clean(&now.contact)),
+        state => format!("your subscription to {} is {state}", clean(&now.contact)),
+    })
+}
