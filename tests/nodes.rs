@@ -12,6 +12,8 @@
     reason = "clippy takes the helpers of an integration test for library code"
 )]
 
+#[path = "nodes/access.rs"]
+mod access;
 #[path = "nodes/command_line.rs"]
 mod command_line;
 #[path = "nodes/crashes.rs"]

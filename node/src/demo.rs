@@ -5,6 +5,7 @@
 
 pub mod person;
 mod relays;
+mod removal;
 pub mod search;
 pub mod stage;
 mod teller;
@@ -67,6 +68,12 @@ async fn story(stage: &mut Stage, teller: &mut Teller) -> Result<()> {
         .step(
             "alice's status changes; bob is notified.",
             changes(&mut alice, &mut bob),
+        )
+        .await?;
+    teller
+        .step(
+            "carol comes, and alice removes her again.",
+            removal::removed(stage, &mut alice, &mut bob),
         )
         .await?;
     teller

@@ -4,10 +4,11 @@ use super::stage::{PATIENCE, Stage};
 use anyhow::{Context, Result, anyhow};
 use porchlight_rpc::Client;
 use porchlight_rpc::methods::{
-    ContactAdd, ContactList, EventsAck, EventsSubscribe, IdentityShow, InviteCreate, PresenceGet, PresenceList,
-    PresenceSet, PresenceUnsubscribe,
+    ContactAdd, ContactList, ContactRemove, ContactUpdate, EventsAck, EventsSubscribe, IdentityShow, InviteCreate,
+    PresenceGet, PresenceList, PresenceSet, PresenceUnsubscribe,
 };
 use porchlight_rpc::types::{self, Told};
+use serde_json::Value;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -141,6 +142,50 @@ impl Person {
         Ok(())
     }
 
+    /// Ends it with a contact.
+    ///
+    /// # Errors
+    ///
+    /// If the node refuses.
+    pub async fn remove(&mut self, contact: &str) -> Result<()> {
+        let params = types::ContactRemove {
+            contact: contact.to_owned(),
+            idempotency_key: None,
+        };
+        self.calls.call::<ContactRemove>(&params).await?;
+        Ok(())
+    }
+
+    /// Shows a contact another view.
+    ///
+    /// # Errors
+    ///
+    /// If the node refuses.
+    pub async fn show(&mut self, contact: &str, view: &str) -> Result<()> {
+        let params = types::ContactUpdate {
+            contact: contact.to_owned(),
+            name: None,
+            view: Some(view.to_owned()),
+            idempotency_key: None,
+        };
+        self.calls.call::<ContactUpdate>(&params).await?;
+        Ok(())
+    }
+
+    /// Waits until a contact has ended our subscription to them.
+    ///
+    /// # Errors
+    ///
+    /// If they do not in good time.
+    pub async fn cancelled(&mut self, contact: &str) -> Result<()> {
+        let what = format!("be told that {contact} ended it");
+        self.happened(&what, "subscription.changed", |data| {
+            data.get("contact").is_some_and(|it| it == contact) && data.get("new").is_some_and(|new| new == "cancelled")
+        })
+        .await?;
+        Ok(())
+    }
+
     /// Asks the network for a contact.
     ///
     /// # Errors
@@ -153,37 +198,43 @@ impl Person {
         Ok(self.calls.call::<PresenceGet>(&params).await?.presence)
     }
 
-    /// The next notification that fits. Every one before it is acknowledged too.
+    /// The next notification that fits. Every event before it is acknowledged too.
     ///
     /// # Errors
     ///
     /// If it does not come, with what was told instead.
     pub async fn told(&mut self, what: &str, fits: impl Fn(&Told) -> bool) -> Result<Told> {
+        let told = |data: &Value| serde_json::from_value::<Told>(data.get("new")?.clone()).ok();
+        let data = self
+            .happened(&format!("be told that {what}"), "presence.changed", |data| {
+                told(data).is_some_and(|told| fits(&told))
+            })
+            .await?;
+        told(&data).context("a notification that cannot be read")
+    }
+
+    /// The next event of this kind that fits, as its data. Every event before it is acknowledged too.
+    ///
+    /// # Errors
+    ///
+    /// If it does not come, with what was told instead.
+    pub async fn happened(&mut self, what: &str, kind: &str, fits: impl Fn(&Value) -> bool) -> Result<Value> {
         let found = timeout(PATIENCE, async {
             loop {
-                let mut event = self.events.next_event().await?;
+                let event = self.events.next_event().await?;
                 let ack = types::EventsAck {
                     consumer: CONSUMER.to_owned(),
                     number: event.number,
                 };
                 self.calls.call::<EventsAck>(&ack).await?;
-                if event.kind != "presence.changed" {
-                    continue;
-                }
-                let new = event
-                    .data
-                    .get_mut("new")
-                    .map(serde_json::Value::take)
-                    .unwrap_or_default();
-                let told: Told = serde_json::from_value(new)?;
-                if fits(&told) {
-                    return anyhow::Ok(told);
+                if event.kind == kind && fits(&event.data) {
+                    return anyhow::Ok(event.data);
                 }
             }
         })
         .await;
         match found {
-            Ok(told) => told,
+            Ok(data) => data,
             Err(_) => Err(self.untold(what).await),
         }
     }
@@ -194,7 +245,7 @@ impl Person {
             Ok(list) => format!("{:?}", list.contacts),
             Err(error) => error.to_string(),
         };
-        anyhow!("expected {} to be told that {what}; told was {seen}", self.name)
+        anyhow!("expected {} to {what}; told was {seen}", self.name)
     }
 
     /// Waits until the subscription to a contact is active, and they see us too.

@@ -1,0 +1,130 @@
+//! Taking access back, and showing different people different things.
+
+use super::town::{befriend, join, porchlight, with_relays};
+use porchlight::demo::person::Person;
+use porchlight::demo::search::search_memory;
+use porchlight::demo::stage::Stage;
+use porchlight_rpc::types::Told;
+
+fn is<'a>(contact: &'a str, status: &'a str) -> impl Fn(&Told) -> bool + 'a {
+    move |told| told.contact == contact && told.status == status
+}
+
+async fn three() -> (Stage, Person, Person, Person) {
+    let mut stage = with_relays().await;
+    let mut alice = join(&mut stage, "alice").await;
+    let mut bob = join(&mut stage, "bob").await;
+    let mut carol = join(&mut stage, "carol").await;
+    for watcher in [&mut bob, &mut carol] {
+        befriend(&mut alice, watcher).await;
+        watcher.told("alice is open", is("alice", "open")).await.unwrap();
+    }
+    (stage, alice, bob, carol)
+}
+
+#[tokio::test]
+async fn rfc2779_5_1_16_who_was_removed_learns_nothing_more_and_the_others_notice_nothing() {
+    const SECRET: &str = "nothing for carol to know";
+    let (mut stage, mut alice, mut bob, mut carol) = three().await;
+    alice.remove("carol").await.unwrap();
+    carol.cancelled("alice").await.unwrap();
+    alice.set("busy", Some(SECRET)).await.unwrap();
+    let told = bob.told("alice is busy", |told| told.contact == "alice").await.unwrap();
+    assert_eq!((told.status.as_str(), told.notes[0].text.as_str()), ("busy", SECRET));
+    carol.fetch("alice").await.unwrap_err();
+    if let Ok(places) = search_memory(stage.pid("bob").unwrap(), &[SECRET.as_bytes().to_vec()]) {
+        assert!(places > 0, "the search is a search");
+        let at_carols = search_memory(stage.pid("carol").unwrap(), &[SECRET.as_bytes().to_vec()]).unwrap();
+        assert_eq!(at_carols, 0);
+    }
+    let contacts = porchlight(&stage, "carol", &["contacts", "--json"]).await.json();
+    assert_eq!(contacts["contacts"][0]["subscription"], "cancelled");
+    // Everything holds after a restart, and a new invite is a new beginning.
+    stage.kill("alice").await.unwrap();
+    stage.start("alice").await.unwrap();
+    alice.reconnect(&stage).await.unwrap();
+    alice.set("away", None).await.unwrap();
+    bob.told("alice is away", is("alice", "away")).await.unwrap();
+    let invite = alice.invite().await.unwrap();
+    carol.add(&invite).await.unwrap();
+    carol.subscribed("alice").await.unwrap();
+    carol.told("alice is away", is("alice", "away")).await.unwrap();
+}
+
+#[tokio::test]
+async fn rfc2779_5_1_16_who_was_removed_while_away_is_told_when_they_are_back() {
+    let (mut stage, mut alice, mut bob, mut carol) = three().await;
+    for name in ["bob", "carol"] {
+        stage.stop(name).await.unwrap();
+    }
+    alice.remove("carol").await.unwrap();
+    // Killed right after: what was promised is on disk.
+    stage.kill("alice").await.unwrap();
+    stage.start("alice").await.unwrap();
+    alice.reconnect(&stage).await.unwrap();
+    alice.set("busy", None).await.unwrap();
+    let listed = porchlight(&stage, "alice", &["watchers", "--json"]).await.json();
+    let states: Vec<&str> = listed["watchers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|watcher| watcher["state"].as_str().unwrap())
+        .collect();
+    assert_eq!(states, ["waiting", "terminated"], "{listed}");
+    stage.start("carol").await.unwrap();
+    carol.reconnect(&stage).await.unwrap();
+    carol.cancelled("alice").await.unwrap();
+    stage.start("bob").await.unwrap();
+    bob.reconnect(&stage).await.unwrap();
+    bob.told("alice is busy", is("alice", "busy")).await.unwrap();
+}
+
+#[tokio::test]
+async fn rfc2779_2_3_1_views_by_command_line_show_each_what_they_may_see() {
+    let (stage, mut alice, mut bob, mut carol) = three().await;
+    let made = porchlight(&stage, "alice", &["view", "create", "work", "--shows", "status"]).await;
+    assert_eq!(made.code, 0, "{made:?}");
+    let moved = porchlight(&stage, "alice", &["contact", "view", "carol", "work"]).await;
+    assert_eq!(moved.code, 0, "{moved:?}");
+    carol.subscribed("alice").await.unwrap();
+    alice.set("busy", Some("for friends")).await.unwrap();
+    let told = bob.told("alice is busy", is("alice", "busy")).await.unwrap();
+    assert_eq!(told.notes[0].text, "for friends");
+    let told = carol.told("alice is busy", is("alice", "busy")).await.unwrap();
+    assert!(told.notes.is_empty(), "{told:?}");
+    let views = porchlight(&stage, "alice", &["view", "list"]).await;
+    assert!(
+        views.stdout.contains("work") && views.stdout.contains("carol"),
+        "{views:?}"
+    );
+    let deleted = porchlight(&stage, "alice", &["view", "delete", "work"]).await;
+    deleted.failed(8, &["in use by carol", "contact view"]);
+    let unknown = porchlight(&stage, "alice", &["contact", "view", "carol", "wrok"]).await;
+    unknown.failed(5, &["no view called 'wrok'", "view list"]);
+    let revoked = porchlight(&stage, "alice", &["grant", "revoke", "carol"]).await;
+    assert_eq!(revoked.code, 0, "{revoked:?}");
+    carol.cancelled("alice").await.unwrap();
+    let grants = porchlight(&stage, "alice", &["grant", "list", "--json"]).await.json();
+    assert_eq!(grants["grants"].as_array().unwrap().len(), 1, "{grants}");
+}
+
+#[tokio::test]
+async fn an_invite_that_was_revoked_lets_nobody_in() {
+    let mut stage = with_relays().await;
+    let mut alice = join(&mut stage, "alice").await;
+    let mut bob = join(&mut stage, "bob").await;
+    let invite = alice.invite().await.unwrap();
+    let listed = porchlight(&stage, "alice", &["invite", "list", "--json"]).await.json();
+    let id = listed["invites"][0]["invite"].as_str().unwrap().to_owned();
+    assert_eq!(listed["invites"][0]["uses_left"], 1);
+    let revoked = porchlight(&stage, "alice", &["invite", "revoke", &id]).await;
+    assert_eq!(revoked.code, 0, "{revoked:?}");
+    // Whether or not the network has heard of it yet: alice's node has.
+    if bob.add(&invite).await.is_ok() {
+        bob.happened("be refused", "contact.refused", |_| true).await.unwrap();
+    }
+    let contacts = porchlight(&stage, "alice", &["contacts", "--json"]).await.json();
+    assert_eq!(contacts["contacts"].as_array().unwrap().len(), 0, "{contacts}");
+    let nonsense = porchlight(&stage, "alice", &["invite", "revoke", "x"]).await;
+    nonsense.failed(2, &["invite list"]);
+}
