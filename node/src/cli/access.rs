@@ -1,6 +1,6 @@
 //! The commands about access: views, grants, watchers, the invites that are out, and ending it with a contact.
 
-use super::output::{Output, age, clean, since, until};
+use super::output::{Output, age, clean, left, since, until};
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use porchlight_rpc::methods::{
@@ -240,7 +240,7 @@ fn grant_row(grant: &types::Grant) -> Vec<String> {
         clean(&grant.view),
         grant.rights.join(", "),
         if grant.delivered { "yes" } else { "not yet" }.to_owned(),
-        until(&grant.expires_at).map_or_else(|| "-".to_owned(), |left| format!("in {}", age(left))),
+        until(&grant.expires_at).map_or_else(|| "-".to_owned(), |ms| format!("in {}", left(ms))),
     ]
 }
 
@@ -294,7 +294,7 @@ pub(super) async fn invites(out: &Output) -> Result<()> {
                 clean(&invite.view),
                 format!("{} of {}", invite.uses_left, invite.uses),
                 since(&invite.created_at).map_or_else(String::new, age),
-                until(&invite.expires_at).map_or_else(|| "-".to_owned(), |left| format!("in {}", age(left))),
+                until(&invite.expires_at).map_or_else(|| "-".to_owned(), |ms| format!("in {}", left(ms))),
                 if used.is_empty() {
                     "-".to_owned()
                 } else {

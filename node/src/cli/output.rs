@@ -16,6 +16,9 @@ const USUAL_WIDTH: usize = 100;
 /// The least a shrinking column keeps.
 const LEAST_COLUMN: usize = 12;
 
+/// Modules of light around a QR code, as its standard wants them.
+const QUIET_ZONE: usize = 4;
+
 /// How to print, and for which home.
 #[derive(Debug)]
 pub(super) struct Output {
@@ -68,10 +71,13 @@ impl Output {
         Ok(())
     }
 
-    /// Prints a table. The last column is cut where the terminal ends.
+    /// Prints a table. The last column is cut where the terminal ends; on one that is too narrow even so, each row is
+    /// printed as a block of lines.
     pub(super) fn table(&self, head: &[&str], rows: &[Vec<String>]) -> Result<()> {
         let (head, rows) = without_empty(head, rows);
-        for line in table(&head, &rows, self.width()) {
+        let width = self.width();
+        let lines = table(&head, &rows, width).unwrap_or_else(|| blocks(&head, &rows));
+        for line in lines {
             self.line(&line)?;
         }
         Ok(())
@@ -96,6 +102,10 @@ impl Output {
     /// A QR code, two modules to a character. On a terminal it brings its own colours, because cameras want dark on
     /// light whatever the terminal's theme; elsewhere it is drawn for a dark background.
     pub(super) fn qr(&self, code: &QrCode) -> String {
+        let needed = code.width() + 2 * QUIET_ZONE;
+        if needed > self.width() {
+            return format!("(the QR code needs {needed} columns; this terminal is too narrow)");
+        }
         let (dark, light) = if self.colour {
             (Dense1x2::Dark, Dense1x2::Light)
         } else {
@@ -130,9 +140,8 @@ impl Output {
         if !self.terminal {
             return usize::MAX;
         }
-        std::env::var("COLUMNS")
-            .ok()
-            .and_then(|columns| columns.parse().ok())
+        let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        said.or_else(|| terminal_size::terminal_size().map(|(width, _)| width.0.into()))
             .unwrap_or(USUAL_WIDTH)
     }
 }
@@ -152,8 +161,8 @@ fn without_empty<'a>(head: &[&'a str], rows: &[Vec<String>]) -> (Vec<&'a str>, V
     (head, rows)
 }
 
-/// The lines of a table with aligned columns.
-fn table(head: &[&str], rows: &[Vec<String>], width: usize) -> Vec<String> {
+/// The lines of a table with aligned columns; none if it does not fit.
+fn table(head: &[&str], rows: &[Vec<String>], width: usize) -> Option<Vec<String>> {
     let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
     let all: Vec<&Vec<String>> = std::iter::once(&head).chain(rows).collect();
     let mut widths: Vec<usize> = (0..head.len())
@@ -167,9 +176,13 @@ fn table(head: &[&str], rows: &[Vec<String>], width: usize) -> Vec<String> {
         .collect();
     let taken: usize = widths.iter().rev().skip(1).map(|width| width + 2).sum();
     if let Some(last) = widths.last_mut() {
-        *last = (*last).min(width.saturating_sub(taken).max(LEAST_COLUMN));
+        if taken + (*last).min(LEAST_COLUMN) > width {
+            return None;
+        }
+        *last = (*last).min(width.saturating_sub(taken));
     }
-    all.iter()
+    let lines = all
+        .iter()
         .map(|row| {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths) {
@@ -180,7 +193,22 @@ fn table(head: &[&str], rows: &[Vec<String>], width: usize) -> Vec<String> {
             }
             line.trim_end().to_owned()
         })
-        .collect()
+        .collect();
+    Some(lines)
+}
+
+/// Each row as a block: the first cell, and below it the others with their headings, where there is something to say.
+fn blocks(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for row in rows {
+        lines.extend(row.first().cloned());
+        for (heading, cell) in head.iter().zip(row).skip(1) {
+            if !matches!(cell.as_str(), "" | "-") {
+                lines.push(format!("  {}: {cell}", heading.to_lowercase()));
+            }
+        }
+    }
+    lines
 }
 
 /// The width of a cell without its colour.
@@ -231,6 +259,17 @@ pub(super) fn age(ms: u64) -> String {
     }
 }
 
+/// A duration that is still to come, to the nearest of what people say: seven days less a moment are `7 d`.
+pub(super) fn left(ms: u64) -> String {
+    let half = match ms / 1_000 {
+        0..120 => 500,
+        120..7_200 => 30_000,
+        7_200..172_800 => 1_800_000,
+        _ => 43_200_000,
+    };
+    age(ms.saturating_add(half))
+}
+
 /// How long from now until a time of the API; none if it is over.
 pub(super) fn until(at: &str) -> Option<u64> {
     let at = humantime::parse_rfc3339(at).ok()?;
@@ -259,11 +298,38 @@ mod tests {
             ],
             vec!["bob".to_owned(), "unknown".to_owned(), String::new()],
         ];
-        let lines = table(&["NAME", "STATUS", "NOTE"], &rows, 30);
+        let lines = table(&["NAME", "STATUS", "NOTE"], &rows, 30).unwrap();
         assert_eq!(lines[0], "NAME  STATUS   NOTE");
         assert_eq!(lines[1], "安安  \u{1b}[32mopen\u{1b}[0m     a note that is…");
         assert_eq!(lines[2], "bob   unknown");
         assert!(lines.iter().all(|line| visible_width(line) <= 30));
+    }
+
+    #[test]
+    fn a_table_that_does_not_fit_becomes_blocks() {
+        let head = ["NAME", "STATUS", "NOTE"];
+        let rows = vec![
+            vec!["bob".to_owned(), "unknown (no record)".to_owned(), String::new()],
+            vec!["carol".to_owned(), "open".to_owned(), "a note that is long".to_owned()],
+        ];
+        assert_eq!(table(&head, &rows, 34), None);
+        let lines = blocks(&head, &rows);
+        assert_eq!(
+            lines,
+            [
+                "bob",
+                "  status: unknown (no record)",
+                "carol",
+                "  status: open",
+                "  note: a note that is long"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_to_come_is_rounded() {
+        let shown: Vec<String> = [604_799_000, 89_700, 7_190_000].into_iter().map(left).collect();
+        assert_eq!(shown, ["7 d", "90 s", "2 h"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `who`: who is there, with source and age at every answer.
 
-use super::output::{Output, age, clean, since, until};
+use super::output::{Output, age, clean, left, since, until};
 use anyhow::Result;
 use porchlight_rpc::methods::{EventsSubscribe, PresenceGet, PresenceList};
 use porchlight_rpc::types::{self, Event, Told};
@@ -111,11 +111,14 @@ fn row(out: &Output, told: &Told) -> Vec<String> {
         (_, "provisional" | "pending") if told.sequence.is_none() => {
             format!("{} (waiting for their answer)", told.status)
         }
+        (Some(_), "cancelled") => format!("{} (ended by them)", told.status),
+        (Some(_), "refused") => format!("{} (not granted)", told.status),
+        (Some(_), "none") => format!("{} (not subscribed)", told.status),
         (Some(detail), _) => format!("{} ({})", told.status, detail.replace('_', " ")),
         (None, _) => told.status.clone(),
     };
     let holds = match told.holds_until_at.as_deref().map(until) {
-        Some(Some(left)) if told.status != "unknown" => format!("{} more", age(left)),
+        Some(Some(ms)) if told.status != "unknown" => format!("{} more", left(ms)),
         _ => "-".to_owned(),
     };
     let mut said: Vec<String> = told.notes.iter().map(|note| clean(&note.text)).collect();
