@@ -12,6 +12,7 @@ use porchlight_rpc::Server;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 /// Runs the node of a home until it is told to stop.
@@ -57,11 +58,15 @@ pub async fn run(home: &Path, config: Config) -> Result<()> {
     let api = Api::new(about.clone(), handle.clone(), net.clone(), events);
     greet(&about, &net, home).await?;
 
-    let serving = tokio::spawn(server.serve(api));
+    let (up, down) = oneshot::channel::<()>();
+    let serving = tokio::spawn(server.serve(api, async {
+        // Nothing is ever sent: it comes true when the driver has ended.
+        let _ = down.await;
+    }));
     tokio::spawn(stop_on_signal(handle));
     let ended = driver.run().await;
-    serving.abort();
-    // Dropping the socket removes it; waiting makes sure that it is gone before the process is.
+    drop(up);
+    // Waiting makes sure that calls were answered, and the socket is gone, before the process is.
     let _ = serving.await;
     ended
 }

@@ -16,6 +16,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// Bytes of one line. The longest parameter is an invite of a few kilobytes.
 pub const LINE_BYTES: usize = 1 << 20;
@@ -34,6 +36,9 @@ const ANSWERS: usize = 64;
 
 /// The pause after a connection could not be taken: descriptors become free as others end, and not sooner for asking.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a server that ends waits for calls under way to be answered, and for clients to read the answers.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The socket cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -118,11 +123,19 @@ impl Server {
         })
     }
 
-    /// Serves connections until the future is dropped.
-    pub async fn serve(self, handler: Arc<impl Handler>) {
+    /// Serves connections until `end` comes true. Then no more is read, and calls under way have [`GRACE`] to be answered.
+    pub async fn serve(self, handler: Arc<impl Handler>, end: impl Future<Output = ()>) {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let (serving, closing) = watch::channel(());
+        let mut connections = JoinSet::new();
+        tokio::pin!(end);
         loop {
-            let Ok((stream, _)) = self.listener.accept().await else {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                Some(_) = connections.join_next() => continue,
+                () = &mut end => break,
+            };
+            let Ok((stream, _)) = accepted else {
                 // Out of file descriptors, most likely: the next one may find some again.
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
@@ -134,16 +147,21 @@ impl Server {
             let handler = Arc::clone(&handler);
             match Arc::clone(&places).try_acquire_owned() {
                 Ok(place) => {
-                    tokio::spawn(async move {
-                        connection(stream, handler).await;
+                    let closing = closing.clone();
+                    connections.spawn(async move {
+                        connection(stream, handler, closing).await;
                         drop(place);
                     });
                 }
                 Err(_) => {
-                    tokio::spawn(turn_away(stream));
+                    connections.spawn(turn_away(stream));
                 }
             }
         }
+        drop(serving);
+        let answered = async { while connections.join_next().await.is_some() {} };
+        // Who does not read in time is left.
+        let _ = timeout(GRACE, answered).await;
     }
 }
 
@@ -186,11 +204,11 @@ struct Request {
     params: Value,
 }
 
-async fn connection(stream: UnixStream, handler: Arc<impl Handler>) {
+async fn connection(stream: UnixStream, handler: Arc<impl Handler>, closing: watch::Receiver<()>) {
     let (read, write) = stream.into_split();
     let (answers, waiting) = mpsc::channel::<String>(ANSWERS);
     let writer = tokio::spawn(write_lines(write, waiting));
-    read_lines(read, handler, answers).await;
+    read_lines(read, handler, answers, closing).await;
     // The writer ends when the last call has answered.
     let _ = writer.await;
 }
@@ -204,7 +222,12 @@ async fn write_lines(mut write: OwnedWriteHalf, mut waiting: mpsc::Receiver<Stri
     }
 }
 
-async fn read_lines(read: OwnedReadHalf, handler: Arc<impl Handler>, answers: mpsc::Sender<String>) {
+async fn read_lines(
+    read: OwnedReadHalf,
+    handler: Arc<impl Handler>,
+    answers: mpsc::Sender<String>,
+    mut closing: watch::Receiver<()>,
+) {
     let mut read = BufReader::new(read);
     // Dropped when nothing more is read: pushes end then. A client that went away is noticed by that alone, because nobody
     // writes to it while nothing happens.
@@ -212,7 +235,12 @@ async fn read_lines(read: OwnedReadHalf, handler: Arc<impl Handler>, answers: mp
     let calls = Arc::new(Semaphore::new(CALLS));
     let subscriptions = Arc::new(Semaphore::new(SUBSCRIPTIONS));
     loop {
-        let line = match next_line(&mut read).await {
+        let next = tokio::select! {
+            next = next_line(&mut read) => next,
+            // Nothing is ever sent: it changes by ending.
+            _ = closing.changed() => return,
+        };
+        let line = match next {
             Ok(Some(line)) => line,
             Ok(None) => return,
             Err(error) => {

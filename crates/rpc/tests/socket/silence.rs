@@ -80,3 +80,21 @@ async fn who_says_that_nothing_more_comes_is_still_answered() {
     assert_eq!(raw.line().await.unwrap()["result"], json!({"stopping": true}));
     assert_eq!(raw.line().await, None);
 }
+
+#[tokio::test]
+async fn what_is_under_way_when_the_server_ends_is_answered() {
+    let site = Site::open();
+    let mut raw = site.raw().await;
+    raw.send(&request(json!(1), NodeStop::NAME, &json!({}))).await;
+    until(|| site.desk.held.load(Ordering::SeqCst) == 1).await;
+    let Site { desk, serving, end, .. } = site;
+    drop(end);
+    settle().await;
+    // What comes now is not read any more.
+    raw.send(&request(json!(2), ContactList::NAME, &json!({}))).await;
+    desk.door.add_permits(1);
+    patiently(serving).await.unwrap();
+    assert_eq!(raw.line().await.unwrap()["id"], 1);
+    assert!(!matches!(patiently(raw.read.next_line()).await, Ok(Some(_))));
+    assert_eq!(desk.taken(ContactList::NAME), 0);
+}

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Nothing takes so long: what would hang fails instead.
@@ -89,6 +89,8 @@ pub(crate) struct Site {
     pub(crate) folder: TempDir,
     pub(crate) desk: Arc<Desk>,
     pub(crate) serving: JoinHandle<()>,
+    /// Dropped, it ends the server.
+    pub(crate) end: oneshot::Sender<()>,
 }
 
 impl Site {
@@ -96,8 +98,16 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let desk = Desk::new();
         let server = Server::bind(&folder.path().join("rpc.sock")).unwrap();
-        let serving = tokio::spawn(server.serve(Arc::clone(&desk)));
-        Self { folder, desk, serving }
+        let (end, ended) = oneshot::channel::<()>();
+        let serving = tokio::spawn(server.serve(Arc::clone(&desk), async {
+            let _ = ended.await;
+        }));
+        Self {
+            folder,
+            desk,
+            serving,
+            end,
+        }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
