@@ -26,3 +26,5 @@ mod presence;
 mod secrecy;
 #[path = "nodes/town.rs"]
 mod town;
+#[path = "nodes/transports.rs"]
+mod transports;

@@ -88,6 +88,9 @@ Examples:
         /// An entry point, instead of those in the configuration. May be given several times.
         #[arg(long, value_name = "MULTIADDR", env = "PORCHLIGHT_SEED_PEERS", value_delimiter = ',')]
         seed_peer: Vec<String>,
+        /// Do not announce this node on the local network, nor look for others there.
+        #[arg(long, env = "PORCHLIGHT_NO_MDNS")]
+        no_mdns: bool,
         /// What to log, such as `debug` or `warn,porchlight_net=trace`.
         #[arg(long, value_name = "FILTER", env = "PORCHLIGHT_LOG")]
         log: Option<String>,
@@ -315,12 +318,14 @@ pub async fn execute(args: &Args) -> anyhow::Result<ExitCode> {
             role,
             listen,
             seed_peer,
+            no_mdns,
             log,
         } => {
             let overrides = Overrides {
                 role: role.clone(),
                 listen: listen.clone(),
                 seed_peers: seed_peer.clone(),
+                no_mdns: *no_mdns,
                 log: log.clone(),
             };
             commands::run(&out, &overrides).await?;

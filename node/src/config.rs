@@ -51,7 +51,7 @@ pub struct Config {
     pub presence: Presence,
     /// What stands in our card.
     pub card: Card,
-    /// Paces of the network.
+    /// How the network is found, and its paces.
     pub net: Net,
     /// How the store keeps its promises.
     pub store: Store,
@@ -85,6 +85,8 @@ pub struct Card {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Net {
+    /// Whether this node is announced on the local network, and others are looked for there.
+    pub mdns: bool,
     /// Between two pings on a connection.
     #[serde(deserialize_with = "duration")]
     pub ping: Duration,
@@ -152,6 +154,7 @@ impl Default for Card {
 impl Default for Net {
     fn default() -> Self {
         Self {
+            mdns: true,
             ping: Duration::from_secs(10),
             live_after_ping: Duration::from_secs(30),
             heartbeat: Duration::from_secs(1),
@@ -185,6 +188,8 @@ pub struct Overrides {
     pub listen: Vec<String>,
     /// `--seed-peer`
     pub seed_peers: Vec<String>,
+    /// `--no-mdns`
+    pub no_mdns: bool,
     /// `--log`
     pub log: Option<String>,
 }
@@ -235,6 +240,9 @@ impl Config {
                 .iter()
                 .map(|text| text.parse().map_err(|error| flag("seed-peer")(format!("{error}"))))
                 .collect::<Result<_, _>>()?;
+        }
+        if overrides.no_mdns {
+            self.net.mdns = false;
         }
         if let Some(filter) = &overrides.log {
             self.log.filter.clone_from(filter);
@@ -308,7 +316,7 @@ pub fn template(name: Option<&str>, network: &Network) -> String {
     };
     format!(
         r#"# Porchlight's configuration. Lines with a '#' before a key show its default. Environment variables (PORCHLIGHT_ROLE,
-# PORCHLIGHT_LISTEN, PORCHLIGHT_SEED_PEERS, PORCHLIGHT_LOG) come before what stands here, and flags before both.
+# PORCHLIGHT_LISTEN, PORCHLIGHT_SEED_PEERS, PORCHLIGHT_NO_MDNS, PORCHLIGHT_LOG) come before what stands here, and flags before both.
 
 # What new contacts are told as your name; it becomes their petname for you if it is free.
 {name}
@@ -320,7 +328,7 @@ network = "{network}"
 #role = "ordinary"
 
 # Where to listen, as multiaddrs. Port 0 takes any free one; a relay should have a fixed one.
-listen = ["/ip4/0.0.0.0/tcp/0"]
+listen = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"]
 
 # Addresses to announce besides those listened on, such as a relay's public one.
 #external = ["/dns4/relay.example.org/tcp/4110"]
@@ -343,6 +351,9 @@ listen = ["/ip4/0.0.0.0/tcp/0"]
 #addresses = true
 
 [net]
+# Announce this node on the local network, and look for others there: contacts on one network segment find each other
+# without relay or seed peer. Whoever is on it can see that this node runs, and its id.
+#mdns = true
 # Between two pings on a connection, and how long an answered one makes its node a live source.
 #ping = "10s"
 #live_after_ping = "30s"
@@ -464,6 +475,7 @@ mod tests {
             role: Some("ordinary".to_owned()),
             listen: vec!["/ip4/127.0.0.1/tcp/2".to_owned()],
             seed_peers: Vec::new(),
+            no_mdns: false,
             log: Some("debug".to_owned()),
         };
         let config = Config::read(home.path(), &overrides).unwrap();

@@ -76,6 +76,7 @@ fn net_config(config: &Config, transport: &[u8; 32]) -> NetConfig {
     net.listen.clone_from(&config.listen);
     net.external.clone_from(&config.external);
     net.seed_peers.clone_from(&config.seed_peers);
+    net.mdns = config.net.mdns;
     net.timing = Timing {
         ping: config.net.ping,
         live_after_ping: config.net.live_after_ping,

@@ -6,7 +6,8 @@ use crate::inbound;
 use crate::records::Records;
 use libp2p::identity::PublicKey;
 use libp2p::swarm::NetworkBehaviour;
-use libp2p::{PeerId, StreamProtocol, connection_limits, gossipsub, identify, kad, ping};
+use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::{PeerId, StreamProtocol, connection_limits, gossipsub, identify, kad, mdns, ping};
 use porchlight_wire::network::Network;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub(crate) struct Behaviour {
     pub(crate) ping: ping::Behaviour,
     pub(crate) kad: kad::Behaviour<Records>,
     pub(crate) gossip: gossipsub::Behaviour<gossipsub::IdentityTransform, TopicFilter>,
+    pub(crate) mdns: Toggle<mdns::tokio::Behaviour>,
     pub(crate) inbound: inbound::Behaviour,
     pub(crate) streams: libp2p_stream::Behaviour,
 }
@@ -47,6 +49,7 @@ impl Behaviour {
             ),
             kad: kad(config, key.to_peer_id()),
             gossip: gossip(config)?,
+            mdns: mdns(config, key.to_peer_id()).into(),
             inbound: inbound::Behaviour::default(),
             streams: libp2p_stream::Behaviour::new(),
         })
@@ -68,11 +71,26 @@ fn limits(config: &NetConfig) -> connection_limits::Behaviour {
 
 fn identify(network: &Network, key: &PublicKey) -> identify::Behaviour {
     identify::Behaviour::new(
-        identify::Config::new(format!("/pl/{}/1", network.name()), key.clone())
+        identify::Config::new(protocol_version(network), key.clone())
             .with_agent_version(AGENT.to_owned())
             .with_push_listen_addr_updates(true)
             .with_cache_size(0),
     )
+}
+
+/// What identify says of nodes of this network: others are none of our business.
+pub(crate) fn protocol_version(network: &Network) -> String {
+    format!("/pl/{}/1", network.name())
+}
+
+/// Without a network there is nobody to announce this node to; it goes on without.
+fn mdns(config: &NetConfig, peer: PeerId) -> Option<mdns::tokio::Behaviour> {
+    if !config.mdns {
+        return None;
+    }
+    mdns::tokio::Behaviour::new(mdns::Config::default(), peer)
+        .inspect_err(|error| tracing::warn!(%error, "the local network is not searched for nodes"))
+        .ok()
 }
 
 /// The name of the network's DHT protocol.

@@ -29,6 +29,8 @@ pub struct NetConfig {
     pub external: Vec<Address>,
     /// Entry points.
     pub seed_peers: Vec<NodeAddress>,
+    /// Whether to announce this node on the local network, and look for others there.
+    pub mdns: bool,
     /// Paces and deadlines.
     pub timing: Timing,
     /// Bounds.
@@ -36,7 +38,7 @@ pub struct NetConfig {
 }
 
 impl NetConfig {
-    /// With the usual paces and bounds of `role`, listening nowhere yet.
+    /// With the usual paces and bounds of `role`, listening nowhere yet, and unseen on the local network.
     #[must_use]
     pub const fn new(transport_secret: [u8; 32], network: Network, role: Role) -> Self {
         Self {
@@ -46,6 +48,7 @@ impl NetConfig {
             listen: Vec::new(),
             external: Vec::new(),
             seed_peers: Vec::new(),
+            mdns: false,
             timing: Timing::usual(),
             limits: NetLimits::usual(role),
         }

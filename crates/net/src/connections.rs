@@ -119,6 +119,14 @@ impl Connections {
         wanted.addresses = addresses;
     }
 
+    /// This peer was seen somewhere: if we want it, it is worth a try at once.
+    pub(crate) fn try_now(&mut self, peer: &PeerId) {
+        if let Some(wanted) = self.wanted.get_mut(peer) {
+            wanted.not_before = Instant::now();
+            wanted.tries = 0;
+        }
+    }
+
     /// Peers to dial now, with their addresses. Each is given a new date first, so that a dial that never ends is not
     /// repeated without pause.
     pub(crate) fn due_dials(&mut self) -> Vec<(PeerId, Vec<Multiaddr>)> {
@@ -139,10 +147,6 @@ impl Connections {
 
     pub(crate) fn connected(&mut self, peer: PeerId, address: Multiaddr, inbound: bool) {
         let now = Instant::now();
-        if let Some(wanted) = self.wanted.get_mut(&peer) {
-            wanted.tries = 0;
-            wanted.not_before = now + wanted.first;
-        }
         self.peers.entry(peer).or_insert(Peer {
             since: now,
             inbound,
@@ -154,6 +158,15 @@ impl Connections {
             deaf: 0,
             needed_until: now + self.grace,
         });
+    }
+
+    /// It has said that it is of this network: the next dial, if it has to be, is a first one again. One of another network
+    /// is dialled less and less often.
+    pub(crate) fn identified(&mut self, peer: &PeerId) {
+        if let Some(wanted) = self.wanted.get_mut(peer) {
+            wanted.tries = 0;
+            wanted.not_before = Instant::now() + wanted.first;
+        }
     }
 
     pub(crate) fn disconnected(&mut self, peer: &PeerId) -> Option<Peer> {

@@ -13,6 +13,7 @@ mod convert;
 mod gossip;
 pub mod handle;
 mod inbound;
+mod local;
 mod queries;
 mod records;
 mod serve;

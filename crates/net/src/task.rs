@@ -11,6 +11,7 @@ use crate::convert::{address_of, is_loopback, is_unspecified, keypair, multiaddr
 use crate::gossip::{Pace, ident_topic};
 use crate::handle::{Counters, LiveNode, Message, NetCommand, NetError, NetEvent, NetStatus, PeerInfo};
 use crate::inbound::Opened;
+use crate::local::Local;
 use crate::queries::Queries;
 use crate::records::unix_now;
 use crate::serve::Followers;
@@ -78,6 +79,7 @@ pub(crate) struct Task {
     forgeries: BTreeMap<PeerId, u32>,
 
     topics: BTreeSet<TopicIndex>,
+    local: Local,
     follow: Vec<BlindedKey>,
     following: Option<PeerId>,
     /// Whether the relay has said that it does.
@@ -107,6 +109,7 @@ impl Task {
                 yamux::Config::default,
             )
             .map_err(|error| NetError::Transport(error.to_string()))?
+            .with_quic()
             .with_dns()
             .map_err(|error| NetError::Transport(error.to_string()))?
             .with_behaviour(|_| behaviour)
@@ -145,6 +148,7 @@ impl Task {
             inbound_streams: BTreeMap::new(),
             forgeries: BTreeMap::new(),
             topics: BTreeSet::new(),
+            local: Local::default(),
             follow: Vec::new(),
             following: None,
             followed: false,
@@ -233,6 +237,11 @@ impl Task {
                 tracing::trace!(%peer, %reason, "not dialled");
             }
         }
+        for peer in self.local.strangers() {
+            if let Err(reason) = self.dial(peer, Vec::new()) {
+                tracing::trace!(%peer, %reason, "not dialled");
+            }
+        }
         self.end_late_lookups();
         let serves = self.config.role == Role::Relay;
         // Others may open three quarters of them: what is left above the budget is for dials of ours.
@@ -260,8 +269,10 @@ impl Task {
         }
     }
 
-    /// Dials, unless a dial to it is under way. Says why not if that is not even begun.
-    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), String> {
+    /// Dials, unless a dial to it is under way: on the local network, where it is there, and at these addresses. Says why
+    /// not if that is not even begun.
+    fn dial(&mut self, peer: PeerId, mut addresses: Vec<Multiaddr>) -> Result<(), String> {
+        addresses.splice(0..0, self.local.addresses(&peer).iter().cloned());
         let opts = DialOpts::peer_id(peer)
             .addresses(addresses)
             .condition(PeerCondition::DisconnectedAndNotDialing)

@@ -31,13 +31,14 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What the demo's configurations say other than usual.
-const PACES: [(&str, &str); 5] = [
+const PACES: [(&str, &str); 6] = [
     ("#lease = \"90s\"", "lease = \"6s\""),
     ("#dht_interval = \"30s\"", "dht_interval = \"500ms\""),
+    ("#mdns = true", "mdns = false"),
     ("#ping = \"10s\"", "ping = \"500ms\""),
     ("#live_after_ping = \"30s\"", "live_after_ping = \"3s\""),
     (
-        "listen = [\"/ip4/0.0.0.0/tcp/0\"]",
+        "listen = [\"/ip4/0.0.0.0/tcp/0\", \"/ip4/0.0.0.0/udp/0/quic-v1\"]",
         "listen = [\"/ip4/127.0.0.1/tcp/0\"]",
     ),
 ];

@@ -1,13 +1,13 @@
 //! What the swarm reports.
 
 use super::{Task, dialable};
-use crate::behaviour::{BehaviourEvent, RELAY_MARKER, kad_protocol};
+use crate::behaviour::{BehaviourEvent, RELAY_MARKER, kad_protocol, protocol_version};
 use crate::convert::node_of;
 use crate::gossip::{Judgement, ident_topic, judge};
 use crate::handle::{BeaconSource, NetEvent};
 use crate::records::unix_now;
 use libp2p::swarm::SwarmEvent;
-use libp2p::{PeerId, gossipsub, identify, kad, ping};
+use libp2p::{PeerId, gossipsub, identify, kad, mdns, ping};
 use porchlight_wire::beacon::{VerifiedBeacon, topic};
 use porchlight_wire::blind::Kind;
 use porchlight_wire::shelf::Shelved;
@@ -24,6 +24,7 @@ impl Task {
             SwarmEvent::Behaviour(BehaviourEvent::Kad(event)) => self.on_kad(event),
             SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Mdns(event)) => self.on_mdns(event),
             SwarmEvent::ConnectionEstablished {
                 peer_id,
                 endpoint,
@@ -75,6 +76,12 @@ impl Task {
         let identify::Event::Received { peer_id, info, .. } = event else {
             return;
         };
+        if info.protocol_version != protocol_version(&self.config.network) {
+            // An error says that it is gone already.
+            let _ = self.swarm.disconnect_peer_id(peer_id);
+            return;
+        }
+        self.connections.identified(&peer_id);
         let serves_dht = info
             .protocols
             .iter()
@@ -100,6 +107,24 @@ impl Task {
             self.tell(NetEvent::Connected { node, relay });
             self.follow_somewhere();
             self.tell_live();
+        }
+    }
+
+    /// Somebody is on the local network, or no longer. A contact's node is dialled there at once.
+    fn on_mdns(&mut self, event: mdns::Event) {
+        match event {
+            mdns::Event::Discovered(found) => {
+                for (peer, address) in found {
+                    if self.local.found(peer, address) {
+                        self.connections.try_now(&peer);
+                    }
+                }
+            }
+            mdns::Event::Expired(gone) => {
+                for (peer, address) in gone {
+                    self.local.gone(&peer, &address);
+                }
+            }
         }
     }
 

@@ -46,6 +46,31 @@ async fn connections_do_not_grow_with_the_network() {
 }
 
 #[tokio::test]
+async fn a_node_of_another_network_is_let_go() {
+    // On a local network nodes of all networks find each other, and a seed peer's address may be somebody else's by now.
+    let mut relay = relay(&[]).await;
+    let mut config = config(Role::Ordinary, &[&relay]);
+    config.network = porchlight_wire::network::Network::named("another").unwrap();
+    let stranger = start(config).await;
+    for _ in 0..3 {
+        relay
+            .status_is("a stranger's visit", |status| !status.peers.is_empty())
+            .await;
+        relay.status_is("its end", |status| status.peers.is_empty()).await;
+    }
+    assert!(
+        stranger
+            .net
+            .status()
+            .await
+            .unwrap()
+            .peers
+            .iter()
+            .all(|peer| !peer.relay)
+    );
+}
+
+#[tokio::test]
 async fn a_seed_peer_that_comes_back_is_found_again() {
     let seed_config = config(Role::Relay, &[]);
     let seed = start(seed_config.clone()).await;

@@ -280,7 +280,10 @@ async fn swarm(network: &Network, other_topics: &[String]) -> Swarm<Behaviour> {
         .with_behaviour(|key| {
             let peer = key.public().to_peer_id();
             Behaviour {
-                identify: identify::Behaviour::new(identify::Config::new("/raw/1".to_owned(), key.public())),
+                identify: identify::Behaviour::new(identify::Config::new(
+                    format!("/pl/{}/1", network.name()),
+                    key.public(),
+                )),
                 ping: ping::Behaviour::default(),
                 gossip,
                 kad: kad::Behaviour::with_config(peer, MemoryStore::new(peer), kad_settings),
