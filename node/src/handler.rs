@@ -496,6 +496,7 @@ fn counters(counters: &Counters) -> BTreeMap<String, u64> {
             ("beacon_bytes".to_owned(), counters.beacon_bytes),
             ("shut_out".to_owned(), counters.shut_out),
             ("pruned".to_owned(), counters.pruned),
+            ("other_networks".to_owned(), counters.other_networks),
             ("repaired".to_owned(), counters.repaired),
             ("dropped".to_owned(), counters.dropped),
         ])

@@ -342,6 +342,8 @@ pub struct Counters {
     pub shut_out: u64,
     /// Connections closed because nobody needed them.
     pub pruned: u64,
+    /// Nodes of other networks that were let go.
+    pub other_networks: u64,
     /// Copies put right after a lookup found them outdated.
     pub repaired: u64,
     /// Events dropped because the driver did not keep up.

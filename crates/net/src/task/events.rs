@@ -77,6 +77,7 @@ impl Task {
             return;
         };
         if info.protocol_version != protocol_version(&self.config.network) {
+            self.counters.other_networks += 1;
             // An error says that it is gone already.
             let _ = self.swarm.disconnect_peer_id(peer_id);
             return;
