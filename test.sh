@@ -12,5 +12,5 @@ need cc "install a C compiler (Debian: apt-get install build-essential); the bun
 step() { printf '\n== %s\n' "$*"; "$@"; }
 step cargo fmt --all --check
 step cargo clippy --release --locked --workspace --all-targets -- -D warnings
-step cargo test --release --locked --workspace
 RUSTDOCFLAGS="-D warnings" step cargo doc --release --locked --workspace --no-deps
+step cargo test --release --locked --workspace

@@ -38,7 +38,7 @@ const ANSWERS: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a server that ends waits for calls under way to be answered, and for clients to read the answers.
-const GRACE: Duration = Duration::from_secs(1);
+pub const GRACE: Duration = Duration::from_secs(1);
 
 /// The socket cannot be used.
 #[derive(Debug, thiserror::Error)]
