@@ -62,7 +62,7 @@ pub struct OwnPresenceRow {
 pub enum Projection {
     /// All of it.
     Full,
-    /// The status and its activities; no notes, no addresses.
+    /// The status, in one of four words; nothing else.
     StatusOnly,
 }
 

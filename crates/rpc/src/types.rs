@@ -251,7 +251,7 @@ objects! {
     ViewCreate {
         /// Its name.
         view: String,
-        /// `all` (if not given), or `status`: no notes, no addresses.
+        /// `all` (if not given), or `status`: open, away, busy or closed, and nothing else.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         shows: Option<String>,
         /// What holders may: `subscribe` (if not given), or `fetch`: ask, but not be notified.

@@ -377,7 +377,9 @@ const fn ahead(kind: Kind) -> u64 {
     }
 }
 
-const fn largest_payload() -> usize {
+/// The most a beacon of the largest class can carry.
+#[must_use]
+pub const fn largest_payload() -> usize {
     4096 - HEADER - SIGNATURE - TAG - INNER_LENGTH
 }
 

@@ -59,7 +59,16 @@ pub const LANGUAGE_BYTES: usize = 35;
 /// Activities (RPID, RFC 4480 section 3.2) at once.
 pub const ACTIVITIES: usize = 8;
 
-/// Bytes of an activity's or a tuple's name.
+/// Values of a mood or of a kind of place at once (RPID, RFC 4480 sections 3.5 and 3.7).
+pub const RPID_VALUES: usize = 8;
+
+/// Contact details in a document: a small vCard's worth.
+pub const DETAILS: usize = 16;
+
+/// Bytes of a contact detail's value: a postal address, or a long URL.
+pub const DETAIL_BYTES: usize = 256;
+
+/// Bytes of the name of an activity, a mood, a kind of place, a contact detail or a tuple.
 pub const TOKEN_BYTES: usize = 64;
 
 /// Bytes of a communication address (a URI).

@@ -1,10 +1,15 @@
-//! The presence document: RFC 2778's presence information (section 2.4) in RFC 3863's vocabulary, with RPID's activities
-//! (RFC 4480); and its lease. Unknown fields are kept and passed on. docs/spec/presence.md, with the registry.
+//! The presence document: RFC 2778's presence information (section 2.4) in RFC 3863's vocabulary, with activities, mood and
+//! place in RPID's (RFC 4480), and contact details under vCard's property names (RFC 6350); and its lease. Unknown fields
+//! are kept and passed on. docs/spec/presence.md; its registry is in [`registry`].
 
+pub mod registry;
+
+use crate::beacon::largest_payload;
 use crate::cbor::{self, CborError, Value};
 use crate::ids::PrincipalId;
 use crate::limits::{
-    ACTIVITIES, EXTENSIONS, LANGUAGE_BYTES, LEASE_MAX, NOTE_BYTES, NOTES, PAYLOAD_BYTES, TOKEN_BYTES, TUPLES, URI_BYTES,
+    ACTIVITIES, DETAIL_BYTES, DETAILS, EXTENSIONS, LANGUAGE_BYTES, LEASE_MAX, NOTE_BYTES, NOTES, PAYLOAD_BYTES,
+    RPID_VALUES, TOKEN_BYTES, TUPLES, URI_BYTES,
 };
 use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -58,6 +63,34 @@ pub struct PresenceTuple {
     pub extra: BTreeMap<String, Value>,
 }
 
+/// What RPID says in an element with values and notes: a mood, or a kind of place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RpidElement {
+    /// What it is, 1 to [`RPID_VALUES`]: names of the registry, or others, which are kept.
+    pub values: Vec<String>,
+    /// Notes on it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<Note>,
+    /// Fields not known here.
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, Value>,
+}
+
+/// A contact detail of the principal: a property of a vCard (RFC 6350).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Detail {
+    /// The property's name in small letters: `fn`, `tel`, `email`, …
+    pub name: String,
+    /// Its value, 1 to [`DETAIL_BYTES`].
+    pub value: String,
+    /// The property's type (vCard's TYPE): `work`, `home`, `cell`, …
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none", default)]
+    pub kind: Option<String>,
+    /// Fields not known here.
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, Value>,
+}
+
 /// What a presentity tells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PresenceDocument {
@@ -71,12 +104,40 @@ pub struct PresenceDocument {
     /// RPID activities by their names: `away`, `busy`, …. Names not known here are kept.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub activities: Vec<String>,
+    /// Until when status, activities, mood and place are expected to last (RPID's `until`).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<UnixMillis>,
+    /// RPID's mood.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mood: Option<RpidElement>,
+    /// RPID's place-type.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub place: Option<RpidElement>,
+    /// Contact details of the principal, at most [`DETAILS`].
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub details: Vec<Detail>,
     /// Fields not known here.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,
 }
 
 impl PresenceDocument {
+    /// A document of these tuples and nothing else.
+    #[must_use]
+    pub const fn new(entity: PrincipalId, tuples: Vec<PresenceTuple>) -> Self {
+        Self {
+            entity,
+            tuples,
+            notes: Vec::new(),
+            activities: Vec::new(),
+            until: None,
+            mood: None,
+            place: None,
+            details: Vec::new(),
+            extra: BTreeMap::new(),
+        }
+    }
+
     /// OPEN if any tuple is.
     #[must_use]
     pub fn basic(&self) -> Basic {
@@ -99,7 +160,17 @@ impl PresenceDocument {
         for activity in &self.activities {
             check_token("an activity", activity)?;
         }
-        within("unknown fields", self.extra.len(), 0, EXTENSIONS)?;
+        if let Some(mood) = &self.mood {
+            mood.check("a mood")?;
+        }
+        if let Some(place) = &self.place {
+            place.check("a kind of place")?;
+        }
+        within("contact details", self.details.len(), 0, DETAILS)?;
+        for detail in &self.details {
+            detail.check()?;
+        }
+        check_extra(&self.extra)?;
         for tuple in &self.tuples {
             tuple.check()?;
         }
@@ -107,11 +178,49 @@ impl PresenceDocument {
     }
 }
 
+impl RpidElement {
+    fn check(&self, what: &'static str) -> Result<(), PresenceError> {
+        within("values of mood or place", self.values.len(), 1, RPID_VALUES)?;
+        for value in &self.values {
+            check_token(what, value)?;
+        }
+        check_notes(&self.notes)?;
+        check_extra(&self.extra)
+    }
+}
+
+impl Detail {
+    fn check(&self) -> Result<(), PresenceError> {
+        check_token("the name of a contact detail", &self.name)?;
+        // vCard's names are the same in capitals and small letters; in one form only they can be compared.
+        if self.name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err(PresenceError::NotSmall(self.name.clone()));
+        }
+        within("bytes of a contact detail", self.value.len(), 1, DETAIL_BYTES)?;
+        if let Some(kind) = &self.kind {
+            check_token("the type of a contact detail", kind)?;
+        }
+        check_extra(&self.extra)
+    }
+}
+
 impl PresenceTuple {
+    /// A status of this name, without address and notes.
+    #[must_use]
+    pub fn new(id: &str, basic: Basic) -> Self {
+        Self {
+            id: id.to_owned(),
+            basic,
+            contact: None,
+            notes: Vec::new(),
+            extra: BTreeMap::new(),
+        }
+    }
+
     fn check(&self) -> Result<(), PresenceError> {
         check_token("a tuple's id", &self.id)?;
         check_notes(&self.notes)?;
-        within("unknown fields", self.extra.len(), 0, EXTENSIONS)?;
+        check_extra(&self.extra)?;
         let Some(contact) = &self.contact else {
             return Ok(());
         };
@@ -148,10 +257,12 @@ impl PresenceState {
     ///
     /// # Errors
     ///
-    /// If the document is out of bounds.
+    /// If the document is out of bounds, or as a whole larger than any beacon.
     pub fn to_bytes(&self) -> Result<Vec<u8>, PresenceError> {
         self.check()?;
-        Ok(cbor::encode(self))
+        let bytes = cbor::encode(self);
+        within("bytes of all there is to tell", bytes.len(), 1, largest_payload())?;
+        Ok(bytes)
     }
 
     /// From the payload of a beacon.
@@ -191,7 +302,7 @@ pub enum PresenceError {
         /// What there is.
         got: usize,
     },
-    /// A name of an activity or tuple is none.
+    /// A name of an activity, a tuple or the like is none.
     #[error("expected {what} of printable ASCII without blanks, got {got:?}")]
     NotAToken {
         /// What it should be.
@@ -199,6 +310,9 @@ pub enum PresenceError {
         /// What it is.
         got: String,
     },
+    /// The name of a contact detail has capitals.
+    #[error("expected the name of a contact detail in small letters, got {0:?}")]
+    NotSmall(String),
     /// A communication address is no URI.
     #[error("expected a URI such as im:alice@example.org, got {0:?}")]
     NotAUri(String),
@@ -221,6 +335,10 @@ fn within(what: &'static str, got: usize, least: usize, most: usize) -> Result<(
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_false(it: &bool) -> bool {
     !*it
+}
+
+fn check_extra(extra: &BTreeMap<String, Value>) -> Result<(), PresenceError> {
+    within("unknown fields", extra.len(), 0, EXTENSIONS)
 }
 
 fn check_notes(notes: &[Note]) -> Result<(), PresenceError> {

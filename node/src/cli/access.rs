@@ -46,7 +46,7 @@ pub(super) enum ViewCmd {
     /// Make a view: a class of watchers, and what they see.
     #[command(after_help = "\
 Examples:
-  porchlight view create work --shows status       no notes, no addresses
+  porchlight view create work --shows status       open, away, busy or closed, no more
   porchlight view create glance --allows fetch     they can ask, and are not notified
   porchlight invite new --view work                whoever uses it sees that much")]
     Create {
@@ -70,7 +70,7 @@ Examples:
 pub(super) enum Shows {
     /// Everything you say.
     All,
-    /// The status: no notes, no addresses.
+    /// Open, away, busy or closed, and nothing else.
     Status,
 }
 

@@ -2,17 +2,11 @@
 
 use crate::rows::{OwnPresenceRow, Projection, Status};
 use porchlight_wire::ids::PrincipalId;
+use porchlight_wire::presence::registry::{AWAY, BUSY};
 use porchlight_wire::presence::{Basic, PresenceDocument, PresenceTuple};
-use std::collections::BTreeMap;
 
 /// The id of the one tuple that stands for the principal as a whole.
 const TUPLE: &str = "self";
-
-/// The RPID activity (RFC 4480 section 3.2) of one who stepped away.
-pub const AWAY: &str = "away";
-
-/// The RPID activity of one who is there and does not want to be disturbed.
-pub const BUSY: &str = "busy";
 
 /// The full document for a status.
 #[must_use]
@@ -24,50 +18,37 @@ pub fn document(principal: PrincipalId, own: &OwnPresenceRow) -> PresenceDocumen
         Status::Closed => (Basic::Closed, None),
     };
     PresenceDocument {
-        entity: principal,
-        tuples: vec![tuple(basic)],
         notes: own.note.iter().cloned().collect(),
         activities: activity.into_iter().map(str::to_owned).collect(),
-        extra: BTreeMap::new(),
+        ..PresenceDocument::new(principal, vec![PresenceTuple::new(TUPLE, basic)])
     }
 }
 
 /// The document of one who left.
 #[must_use]
 pub fn farewell(principal: PrincipalId) -> PresenceDocument {
-    PresenceDocument {
-        entity: principal,
-        tuples: vec![tuple(Basic::Closed)],
-        notes: Vec::new(),
-        activities: Vec::new(),
-        extra: BTreeMap::new(),
-    }
+    PresenceDocument::new(principal, vec![PresenceTuple::new(TUPLE, Basic::Closed)])
 }
 
 /// What a view shows of the document. Done before encryption: what is left out never leaves the node.
 #[must_use]
-pub fn project(mut document: PresenceDocument, projection: Projection) -> PresenceDocument {
+pub fn project(document: PresenceDocument, projection: Projection) -> PresenceDocument {
     match projection {
         Projection::Full => document,
-        Projection::StatusOnly => {
-            for tuple in &mut document.tuples {
-                tuple.contact = None;
-                tuple.notes.clear();
-                tuple.extra.clear();
-            }
-            document.notes.clear();
-            document.extra.clear();
-            document
-        }
+        // Made anew from the little it keeps, so that a field that is added to documents is left out until someone decides
+        // otherwise.
+        Projection::StatusOnly => PresenceDocument {
+            activities: document
+                .activities
+                .iter()
+                .filter(|activity| [AWAY, BUSY].contains(&activity.as_str()))
+                .cloned()
+                .collect(),
+            ..PresenceDocument::new(document.entity, vec![PresenceTuple::new(TUPLE, document.basic())])
+        },
     }
 }
 
-fn tuple(basic: Basic) -> PresenceTuple {
-    PresenceTuple {
-        id: TUPLE.to_owned(),
-        basic,
-        contact: None,
-        notes: Vec::new(),
-        extra: BTreeMap::new(),
-    }
-}
+#[cfg(test)]
+#[path = "presentity/tests.rs"]
+mod tests;

@@ -16,7 +16,6 @@ use porchlight_wire::invite::Invite;
 use porchlight_wire::letter::LetterBody;
 use porchlight_wire::presence::{Basic, Note, PresenceDocument, PresenceState, PresenceTuple};
 use porchlight_wire::time::UnixMillis;
-use std::collections::BTreeMap;
 
 /// What a record says that nobody should ever be shown.
 const LIE: &str = "this was never said";
@@ -35,20 +34,11 @@ fn lie(entity: PrincipalId, issued: UnixMillis) -> PresenceState {
         lease: LEASE,
         ended: false,
         document: PresenceDocument {
-            entity,
-            tuples: vec![PresenceTuple {
-                id: "self".to_owned(),
-                basic: Basic::Open,
-                contact: None,
-                notes: Vec::new(),
-                extra: BTreeMap::new(),
-            }],
             notes: vec![Note {
                 lang: None,
                 text: LIE.to_owned(),
             }],
-            activities: Vec::new(),
-            extra: BTreeMap::new(),
+            ..PresenceDocument::new(entity, vec![PresenceTuple::new("self", Basic::Open)])
         },
     }
 }

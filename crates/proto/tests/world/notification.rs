@@ -144,7 +144,7 @@ fn rfc2779_3_1_4_what_a_later_version_adds_is_kept_and_does_not_spoil_the_base()
     world.run_for(20 * SECOND);
     let mut document = world.told(bob, alice).told.document.unwrap();
     document.activities = vec!["steering-a-boat".to_owned(), "away".to_owned()];
-    let extra = || [("mood".to_owned(), Value::Text("calm".to_owned()))].into();
+    let extra = || [("org.example.tea".to_owned(), Value::Text("green".to_owned()))].into();
     document.extra = extra();
     document.tuples[0].extra = extra();
     let now = world.unix();

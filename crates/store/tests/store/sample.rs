@@ -17,7 +17,9 @@ use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId, RandomId};
 use porchlight_wire::invite::InviteToken;
 use porchlight_wire::keys::{DeviceKeys, RootKey};
 use porchlight_wire::letter::{LetterBody, RefusalReason};
-use porchlight_wire::presence::{Basic, ContactAddress, Note, PresenceDocument, PresenceState, PresenceTuple};
+use porchlight_wire::presence::{
+    Basic, ContactAddress, Detail, Note, PresenceDocument, PresenceState, PresenceTuple, RpidElement,
+};
 use porchlight_wire::time::UnixMillis;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -129,6 +131,23 @@ pub fn note(seed: u64) -> Note {
     }
 }
 
+fn element(value: &str, seed: u64) -> RpidElement {
+    RpidElement {
+        values: vec![value.to_owned()],
+        notes: vec![note(seed)],
+        extra: BTreeMap::new(),
+    }
+}
+
+fn detail(name: &str, seed: u64) -> Detail {
+    Detail {
+        name: name.to_owned(),
+        value: format!("+43 {seed}"),
+        kind: maybe(seed, 0, || "work".to_owned()),
+        extra: BTreeMap::new(),
+    }
+}
+
 fn document(seed: u64) -> PresenceDocument {
     PresenceDocument {
         entity: principal(seed),
@@ -148,10 +167,14 @@ fn document(seed: u64) -> PresenceDocument {
         }],
         notes: vec![note(seed)],
         activities: vec!["busy".to_owned()],
+        until: maybe(seed, 3, || TODAY),
+        mood: maybe(seed, 4, || element("happy", seed)),
+        place: maybe(seed, 5, || element("cafe", seed)),
+        details: (0..seed % 3).map(|number| detail("tel", number)).collect(),
         extra: BTreeMap::from([(
-            "mood".to_owned(),
+            "org.example.tea".to_owned(),
             Value::Array(vec![
-                Value::Text("calm".to_owned()),
+                Value::Text("green".to_owned()),
                 Value::Integer(seed.into()),
                 Value::Null,
             ]),

@@ -35,9 +35,64 @@ fn state() -> PresenceState {
                 text: "back at four".to_owned(),
             }],
             activities: vec!["away".to_owned()],
-            extra: BTreeMap::new(),
+            ..PresenceDocument::new(entity(), Vec::new())
         },
     }
+}
+
+fn note(lang: Option<&str>, text: &str) -> Note {
+    Note {
+        lang: lang.map(str::to_owned),
+        text: text.to_owned(),
+    }
+}
+
+fn detail(name: &str, value: &str, kind: Option<&str>) -> Detail {
+    Detail {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        kind: kind.map(str::to_owned),
+        extra: BTreeMap::new(),
+    }
+}
+
+fn element(values: &[&str], notes: Vec<Note>) -> RpidElement {
+    RpidElement {
+        values: values.iter().map(|value| (*value).to_owned()).collect(),
+        notes,
+        extra: BTreeMap::new(),
+    }
+}
+
+/// A document with something of everything.
+fn rich() -> PresenceState {
+    let tuple = |id: &str, basic, uri: &str, priority| PresenceTuple {
+        contact: Some(ContactAddress {
+            uri: uri.to_owned(),
+            priority,
+        }),
+        ..PresenceTuple::new(id, basic)
+    };
+    let mut made = state();
+    let document = &mut made.document;
+    document.tuples = vec![
+        PresenceTuple::new("self", Basic::Open),
+        tuple("im", Basic::Open, "im:alice@example.org", Some(800)),
+        tuple("tel", Basic::Closed, "tel:+43-1-5550123", None),
+    ];
+    document.notes = vec![
+        note(Some("en"), "back at four"),
+        note(Some("de-AT"), "um vier wieder da"),
+    ];
+    document.activities = vec!["away".to_owned(), "meal".to_owned()];
+    document.until = Some(UnixMillis(1_790_007_200_000));
+    document.mood = Some(element(&["happy", "hungry"], vec![note(None, "the new place")]));
+    document.place = Some(element(&["cafe"], Vec::new()));
+    document.details = vec![
+        detail("fn", "Alice Example", None),
+        detail("tel", "+43-1-5550123", Some("work")),
+    ];
+    made
 }
 
 #[test]
@@ -108,6 +163,168 @@ fn rfc2779_4_4_2_open_and_closed_are_expressed_per_tuple() {
 }
 
 #[test]
+fn rfc2779_4_4_3_a_tuple_can_be_of_any_mode_of_communication() {
+    let read = PresenceState::from_bytes(&rich().to_bytes().unwrap()).unwrap();
+    let modes: Vec<(&str, Basic)> = read
+        .document
+        .tuples
+        .iter()
+        .filter_map(|tuple| Some((tuple.contact.as_ref()?.uri.split_once(':')?.0, tuple.basic)))
+        .collect();
+    assert_eq!(modes, [("im", Basic::Open), ("tel", Basic::Closed)]);
+}
+
+#[test]
+fn rfc2779_3_1_1_whatever_is_produced_is_consumed() {
+    for made in [state(), rich()] {
+        let bytes = made.to_bytes().unwrap();
+        let read = PresenceState::from_bytes(&bytes).unwrap();
+        assert_eq!(read, made);
+        assert_eq!(read.to_bytes().unwrap(), bytes);
+    }
+}
+
+#[test]
+fn rfc2779_3_1_3_it_carries_contact_details_of_the_principal() {
+    let read = PresenceState::from_bytes(&rich().to_bytes().unwrap()).unwrap();
+    assert_eq!(
+        read.document.details,
+        [
+            detail("fn", "Alice Example", None),
+            detail("tel", "+43-1-5550123", Some("work"))
+        ]
+    );
+}
+
+#[test]
+fn rfc2779_3_1_6_statuses_and_details_have_the_names_of_ietf_standards() {
+    let document = rich().document;
+    let known = |list: &[&str], name: &str| list.contains(&name);
+    assert!(document.activities.iter().all(|name| known(registry::ACTIVITIES, name)));
+    assert!(
+        document
+            .mood
+            .unwrap()
+            .values
+            .iter()
+            .all(|name| known(registry::MOODS, name))
+    );
+    assert!(
+        document
+            .place
+            .unwrap()
+            .values
+            .iter()
+            .all(|name| known(registry::PLACES, name))
+    );
+    assert!(
+        document
+            .details
+            .iter()
+            .all(|detail| known(registry::DETAILS, &detail.name))
+    );
+}
+
+#[test]
+fn rfc2779_3_1_5_names_of_ones_own_stand_beside_those_of_the_registry() {
+    let mut own = rich();
+    own.document.activities.push("org.example.juggling".to_owned());
+    own.document
+        .mood
+        .as_mut()
+        .unwrap()
+        .values
+        .push("org.example.hyggelig".to_owned());
+    own.document.details.push(detail("org.example.locker", "7", None));
+    let read = PresenceState::from_bytes(&own.to_bytes().unwrap()).unwrap();
+    assert_eq!(read, own);
+}
+
+#[test]
+fn rfc2779_3_1_4_unknown_fields_of_nested_maps_are_kept() {
+    let extra = || {
+        BTreeMap::from([(
+            "org.example.more".to_owned(),
+            Value::from(vec![Value::from(1), Value::Null]),
+        )])
+    };
+    let mut newer = rich();
+    newer.document.mood.as_mut().unwrap().extra = extra();
+    newer.document.place.as_mut().unwrap().extra = extra();
+    newer.document.details[0].extra = extra();
+    newer.document.tuples[1].extra = extra();
+    let bytes = newer.to_bytes().unwrap();
+    let read = PresenceState::from_bytes(&bytes).unwrap();
+    assert_eq!(read, newer);
+    assert_eq!(read.to_bytes().unwrap(), bytes);
+}
+
+/// The document as the version before knew it.
+mod before {
+    use super::*;
+
+    #[derive(Debug, Serialize, Deserialize)]
+    pub(super) struct Document {
+        pub(super) entity: PrincipalId,
+        pub(super) tuples: Vec<PresenceTuple>,
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        pub(super) notes: Vec<Note>,
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        pub(super) activities: Vec<String>,
+        #[serde(flatten)]
+        pub(super) extra: BTreeMap<String, Value>,
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    pub(super) struct State {
+        pub(super) issued: UnixMillis,
+        pub(super) lease: u64,
+        pub(super) document: Document,
+    }
+}
+
+#[test]
+fn rfc2779_3_1_4_the_version_before_reads_a_rich_document_and_passes_all_of_it_on() {
+    let made = rich();
+    let bytes = made.to_bytes().unwrap();
+    let read: before::State = cbor::decode(&bytes, PAYLOAD_BYTES).unwrap();
+    assert_eq!(read.document.tuples, made.document.tuples);
+    assert_eq!(read.document.notes, made.document.notes);
+    assert_eq!(read.document.activities, made.document.activities);
+    let unknown: Vec<&str> = read.document.extra.keys().map(String::as_str).collect();
+    assert_eq!(unknown, ["details", "mood", "place", "until"]);
+    assert_eq!(cbor::encode(&read), bytes);
+}
+
+#[test]
+fn a_document_of_the_version_before_is_read_as_it_was() {
+    // The first two vectors are of that version.
+    let vectors: Vec<String> =
+        serde_json::from_str(include_str!("../../../../docs/spec/vectors/presence.json")).unwrap();
+    for vector in &vectors[..2] {
+        let bytes = data_encoding::HEXLOWER.decode(vector.as_bytes()).unwrap();
+        let old: before::State = cbor::decode(&bytes, PAYLOAD_BYTES).unwrap();
+        let read = PresenceState::from_bytes(&bytes).unwrap();
+        assert_eq!(read.document.tuples, old.document.tuples);
+        assert_eq!(read.document.extra, old.document.extra);
+        assert_eq!(
+            (&read.document.mood, &read.document.place, read.document.until),
+            (&None, &None, None)
+        );
+        assert_eq!(read.to_bytes().unwrap(), bytes);
+    }
+}
+
+#[test]
+fn what_is_larger_than_any_beacon_is_refused_as_a_whole() {
+    let mut large = rich();
+    large.document.notes = (0..8).map(|_| note(None, &"x".repeat(NOTE_BYTES))).collect();
+    assert_eq!(large.document.check(), Ok(()), "each part is within its bounds");
+    let error = large.to_bytes().unwrap_err().to_string();
+    assert!(error.contains("all there is to tell"), "{error}");
+}
+
+#[test]
 fn what_is_out_of_bounds_is_named() {
     let check = |change: fn(&mut PresenceState)| {
         let mut changed = state();
@@ -125,6 +342,14 @@ fn what_is_out_of_bounds_is_named() {
     assert!(
         check(|state| state.document.tuples[0].contact.as_mut().unwrap().uri = "nowhere".to_owned()).contains("URI")
     );
+    assert!(check(|state| state.document.mood = Some(element(&[], Vec::new()))).contains("mood"));
+    assert!(check(|state| state.document.mood = Some(element(&["so so"], Vec::new()))).contains("a mood"));
+    assert!(check(|state| state.document.place = Some(element(&["café"], Vec::new()))).contains("a kind of place"));
+    assert!(check(|state| state.document.place = Some(element(&["bar"; 9], Vec::new()))).contains("1 to 8"));
+    assert!(check(|state| state.document.details = vec![detail("TEL", "1", None)]).contains("small letters"));
+    assert!(check(|state| state.document.details = vec![detail("tel", "", None)]).contains("contact detail"));
+    assert!(check(|state| state.document.details = vec![detail("tel", "1", Some("at work"))]).contains("type"));
+    assert!(check(|state| state.document.details = vec![detail("tel", "1", None); 17]).contains("contact details"));
 }
 
 #[test]
@@ -135,7 +360,15 @@ fn vectors_are_as_committed() {
         .document
         .extra
         .insert("org.example.mood".to_owned(), Value::from("calm"));
-    let made = vec![hex(&state().to_bytes().unwrap()), hex(&extended.to_bytes().unwrap())];
+    let mut nested = rich();
+    nested.document.mood.as_mut().unwrap().extra =
+        BTreeMap::from([("org.example.since".to_owned(), Value::from(1_789_999_000_u64))]);
+    let made = vec![
+        hex(&state().to_bytes().unwrap()),
+        hex(&extended.to_bytes().unwrap()),
+        hex(&rich().to_bytes().unwrap()),
+        hex(&nested.to_bytes().unwrap()),
+    ];
     crate::vectors::check("presence", &made);
 }
 
@@ -149,6 +382,7 @@ proptest! {
     fn round_trip(
         texts in proptest::collection::vec("\\PC{1,40}", 0..8),
         activities in proptest::collection::vec("[a-z-]{1,20}", 0..8),
+        details in proptest::collection::vec(("[a-z-]{1,9}", "\\PC{1,30}"), 0..8),
         open in any::<bool>(),
         lease in 1_u64..86_400_000,
     ) {
@@ -156,6 +390,7 @@ proptest! {
         made.lease = lease;
         made.document.notes = texts.into_iter().map(|text| Note { lang: None, text }).collect();
         made.document.activities = activities;
+        made.document.details = details.iter().map(|(name, value)| detail(name, value, None)).collect();
         made.document.tuples[0].basic = if open { Basic::Open } else { Basic::Closed };
         let bytes = made.to_bytes().unwrap();
         prop_assert_eq!(PresenceState::from_bytes(&bytes).unwrap(), made);

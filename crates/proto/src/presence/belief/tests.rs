@@ -3,7 +3,6 @@ use porchlight_wire::ids::PrincipalId;
 use porchlight_wire::keys::RootKey;
 use porchlight_wire::presence::{PresenceDocument, PresenceTuple};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
 
 /// Somewhere in the middle, so that everything can lie before and after it.
 const MIDDLE: u64 = 1_790_000_000_000;
@@ -15,24 +14,11 @@ fn principal() -> PrincipalId {
 }
 
 fn state(basic: Basic, issued: UnixMillis, lease: u64) -> PresenceState {
-    let tuple = PresenceTuple {
-        id: "self".to_owned(),
-        basic,
-        contact: None,
-        notes: Vec::new(),
-        extra: BTreeMap::new(),
-    };
     PresenceState {
         issued,
         lease,
         ended: false,
-        document: PresenceDocument {
-            entity: principal(),
-            tuples: vec![tuple],
-            notes: Vec::new(),
-            activities: Vec::new(),
-            extra: BTreeMap::new(),
-        },
+        document: PresenceDocument::new(principal(), vec![PresenceTuple::new("self", basic)]),
     }
 }
 
