@@ -9,6 +9,7 @@ use crate::driver::Core;
 use porchlight_net::{Counters, Net, PathCounters, Role};
 use porchlight_proto::input::ConsumerStart;
 use porchlight_proto::{Command, Reply};
+use porchlight_rpc::schema::{Examples, openrpc};
 use porchlight_rpc::types::{self, Event};
 use porchlight_rpc::{Call, Handler, Kind, RpcError};
 use porchlight_store::EventReader;
@@ -195,6 +196,7 @@ impl Api {
                     other => Err(unexpected(&other)),
                 }
             }
+            Call::RpcDiscover(_) => value(&openrpc(&Examples::kept())),
         }
     }
 
@@ -425,13 +427,7 @@ async fn read_events(reader: &EventReader, number: u64, most: u32) -> Result<Vec
         && first.number > number + 1
     {
         let last_lost = first.number - 1;
-        let lost = Event {
-            number: last_lost,
-            at: convert::at(unix_now()),
-            kind: "events.lost".to_owned(),
-            data: serde_json::json!({"from": number + 1, "to": last_lost}),
-        };
-        events.insert(0, lost);
+        events.insert(0, convert::lost(number + 1, last_lost, unix_now()));
     }
     Ok(events)
 }

@@ -1,9 +1,10 @@
 //! Errors as clients see them: a number of JSON-RPC, a message for people, and a stable kind for programs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What kind of error. The texts are the stable contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The line is no JSON.
@@ -81,7 +82,7 @@ impl Kind {
 }
 
 /// An error object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
 pub struct RpcError {
     /// A number.
@@ -93,7 +94,7 @@ pub struct RpcError {
 }
 
 /// What programs act on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorData {
     /// The stable kind.
     pub kind: Kind,

@@ -5,7 +5,9 @@
 
 pub mod client;
 pub mod error;
+pub mod events;
 pub mod methods;
+pub mod schema;
 pub mod server;
 pub mod types;
 

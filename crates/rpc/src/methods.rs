@@ -1,7 +1,9 @@
 //! The one registry of methods. A method is a line here: everything else is made from it.
 
 use crate::error::{Kind, RpcError};
+use crate::schema::Shape;
 use crate::types;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -11,9 +13,9 @@ pub trait Method {
     /// As on the wire.
     const NAME: &'static str;
     /// Its parameters.
-    type Params: Serialize + DeserializeOwned + Send;
+    type Params: Serialize + DeserializeOwned + JsonSchema + Send;
     /// Its reply.
-    type Reply: Serialize + DeserializeOwned + Send;
+    type Reply: Serialize + DeserializeOwned + JsonSchema + Send;
 }
 
 /// What there is to say about a method.
@@ -23,12 +25,19 @@ pub struct MethodInfo {
     pub name: &'static str,
     /// What it does, in a line.
     pub summary: &'static str,
-    /// Parameters that can be tried.
-    pub example: &'static str,
+    /// The errors that are its own; those of [`ANY_METHOD`] come besides.
+    pub errors: &'static [Kind],
+    /// Its parameters as JSON.
+    pub params: Shape,
+    /// Its reply as JSON.
+    pub reply: Shape,
 }
 
+/// What any method can answer, whatever it does.
+pub const ANY_METHOD: &[Kind] = &[Kind::InvalidParams, Kind::Internal, Kind::ShuttingDown];
+
 macro_rules! registry {
-    ($( $variant:ident $name:literal ( $params:ident ) -> $reply:ident, $summary:literal, $example:literal; )*) => {
+    ($( $variant:ident $name:literal ( $params:ident ) -> $reply:ident, [$($error:ident),*], $summary:literal; )*) => {
         $(
             #[doc = $summary]
             #[derive(Clone, Copy, Debug)]
@@ -72,62 +81,71 @@ macro_rules! registry {
 
         /// All methods, in the order of the documentation.
         pub const METHODS: &[MethodInfo] = &[
-            $( MethodInfo { name: $name, summary: $summary, example: $example }, )*
+            $( MethodInfo {
+                name: $name,
+                summary: $summary,
+                errors: &[$(Kind::$error),*],
+                params: Shape::of::<types::$params>(),
+                reply: Shape::of::<types::$reply>(),
+            }, )*
         ];
     };
 }
 
 registry! {
-    NodeInfo "node.info" (Nothing) -> NodeInfo,
-        "How the node is: who, where, with whom connected, what it has seen.", "{}";
-    NodeStop "node.stop" (Nothing) -> Stopping,
-        "Say goodbye to all watchers and end the node.", "{}";
-    IdentityShow "identity.show" (Nothing) -> IdentityShown,
-        "Who this node speaks for.", "{}";
-    InviteCreate "invite.create" (InviteCreate) -> InviteCreated,
-        "Make an invite; those who use it become contacts.", r#"{"uses": 1, "expires_in_ms": 604800000}"#;
-    InviteList "invite.list" (Nothing) -> InviteList,
-        "The invites that are out. Their secrets are not shown again.", "{}";
-    InviteRevoke "invite.revoke" (InviteRevoke) -> InviteRevoked,
-        "Let nobody use an invite from now on; those who did stay contacts.", r#"{"invite": "ryf3ou2pz5hrflduld5ybex6ki"}"#;
+    NodeInfo "node.info" (Nothing) -> NodeInfo, [],
+        "How the node is: who, where, with whom connected, what it has seen.";
+    NodeStop "node.stop" (Nothing) -> Stopping, [],
+        "Say goodbye to all watchers and end the node.";
+    IdentityShow "identity.show" (Nothing) -> IdentityShown, [],
+        "Who this node speaks for.";
+    InviteCreate "invite.create" (InviteCreate) -> InviteCreated, [NotFound, RateLimited],
+        "Make an invite; those who use it become contacts.";
+    InviteList "invite.list" (Nothing) -> InviteList, [],
+        "The invites that are out. Their secrets are not shown again.";
+    InviteRevoke "invite.revoke" (InviteRevoke) -> InviteRevoked, [NotFound],
+        "Let nobody use an invite from now on; those who did stay contacts.";
     ContactAdd "contact.add" (ContactAdd) -> ContactAdded,
-        "Use an invite.", r#"{"invite": "porchlight:ae...", "name": "alice"}"#;
-    ContactList "contact.list" (Nothing) -> ContactList,
-        "All contacts.", "{}";
-    ContactUpdate "contact.update" (ContactUpdate) -> ContactUpdated,
-        "Give a contact another petname, another view, or both.", r#"{"contact": "bob", "view": "work"}"#;
-    ContactRemove "contact.remove" (ContactRemove) -> ContactRemoved,
-        "End it with a contact: they are told, and read nothing that follows.", r#"{"contact": "bob"}"#;
-    ViewList "view.list" (Nothing) -> ViewList,
-        "All views, and who holds them.", "{}";
-    ViewCreate "view.create" (ViewCreate) -> ViewShown,
-        "Make a view: a class of watchers, and what they see.", r#"{"view": "work", "shows": "status"}"#;
-    ViewDelete "view.delete" (ViewDelete) -> ViewShown,
-        "Delete a view that nobody holds.", r#"{"view": "work"}"#;
-    GrantList "grant.list" (Nothing) -> GrantList,
-        "What was granted to whom, and whether it has reached them.", "{}";
-    GrantRevoke "grant.revoke" (ContactRemove) -> ContactUpdated,
-        "Take back what a contact was granted; they stay a contact.", r#"{"contact": "bob"}"#;
-    WatcherList "watcher.list" (Nothing) -> WatcherList,
-        "Who watches, with which view, and how far it is.", "{}";
-    PresenceSet "presence.set" (PresenceSet) -> PresenceWasSet,
-        "Say how you are; contacts are notified.", r#"{"status": "away", "note": {"text": "back at four", "lang": "en"}}"#;
-    PresenceGet "presence.get" (OneContact) -> PresenceGot,
-        "Ask the network for a contact's presence now (a fetch).", r#"{"contact": "alice"}"#;
-    PresenceSubscribe "presence.subscribe" (OneContact) -> Subscription,
-        "Be notified of a contact's presence.", r#"{"contact": "alice"}"#;
-    PresenceUnsubscribe "presence.unsubscribe" (OneContact) -> Subscription,
-        "Stop being notified of a contact's presence.", r#"{"contact": "alice"}"#;
-    PresenceList "presence.list" (Nothing) -> PresenceList,
-        "Your own presence and that of all contacts, as known here now.", "{}";
-    NetPeers "net.peers" (Nothing) -> PeerList,
-        "Connected nodes.", "{}";
-    EventsSubscribe "events.subscribe" (EventsSubscribe) -> EventsSubscribed,
-        "Make a consumer of events, and have events pushed on this connection.", r#"{"consumer": "my-program", "from": "now"}"#;
-    EventsNext "events.next" (EventsNext) -> EventBatch,
-        "Events after those the consumer has acknowledged; waits for the first one if asked to.", r#"{"consumer": "my-program", "max": 100, "wait_ms": 30000}"#;
-    EventsAck "events.ack" (EventsAck) -> EventsAcked,
-        "Acknowledge events: they are not given to this consumer again.", r#"{"consumer": "my-program", "number": 42}"#;
+        [InvalidInvite, Expired, UsedUp, Conflict, Unreachable, NotFound, RateLimited],
+        "Use an invite.";
+    ContactList "contact.list" (Nothing) -> ContactList, [],
+        "All contacts.";
+    ContactUpdate "contact.update" (ContactUpdate) -> ContactUpdated, [NotFound, Conflict],
+        "Give a contact another petname, another view, or both.";
+    ContactRemove "contact.remove" (ContactRemove) -> ContactRemoved, [NotFound, RateLimited],
+        "End it with a contact: they are told, and read nothing that follows.";
+    ViewList "view.list" (Nothing) -> ViewList, [],
+        "All views, and who holds them.";
+    ViewCreate "view.create" (ViewCreate) -> ViewShown, [Conflict, RateLimited],
+        "Make a view: a class of watchers, and what they see.";
+    ViewDelete "view.delete" (ViewDelete) -> ViewShown, [NotFound, Conflict],
+        "Delete a view that nobody holds.";
+    GrantList "grant.list" (Nothing) -> GrantList, [],
+        "What was granted to whom, and whether it has reached them.";
+    GrantRevoke "grant.revoke" (ContactRemove) -> ContactUpdated, [NotFound, Conflict],
+        "Take back what a contact was granted; they stay a contact.";
+    WatcherList "watcher.list" (Nothing) -> WatcherList, [],
+        "Who watches, with which view, and how far it is.";
+    PresenceSet "presence.set" (PresenceSet) -> PresenceWasSet, [],
+        "Say how you are; contacts are notified.";
+    PresenceGet "presence.get" (OneContact) -> PresenceGot, [NotFound, Denied, RateLimited],
+        "Ask the network for a contact's presence now (a fetch).";
+    PresenceSubscribe "presence.subscribe" (OneContact) -> Subscription, [NotFound, Denied],
+        "Be notified of a contact's presence.";
+    PresenceUnsubscribe "presence.unsubscribe" (OneContact) -> Subscription, [NotFound],
+        "Stop being notified of a contact's presence.";
+    PresenceList "presence.list" (Nothing) -> PresenceList, [],
+        "Your own presence and that of all contacts, as known here now.";
+    NetPeers "net.peers" (Nothing) -> PeerList, [],
+        "Connected nodes.";
+    EventsSubscribe "events.subscribe" (EventsSubscribe) -> EventsSubscribed, [RateLimited],
+        "Make a consumer of events, and have events pushed on this connection.";
+    EventsNext "events.next" (EventsNext) -> EventBatch, [RateLimited],
+        "Events after those the consumer has acknowledged; waits for the first one if asked to.";
+    EventsAck "events.ack" (EventsAck) -> EventsAcked, [NotFound],
+        "Acknowledge events: they are not given to this consumer again.";
+    RpcDiscover "rpc.discover" (Nothing) -> Discovered, [],
+        "This API as an OpenRPC document, with all schemas.";
 }
 
 fn misfit(method: &str, error: impl std::fmt::Display) -> RpcError {
@@ -158,15 +176,6 @@ fn unknown(method: &str) -> RpcError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_example_is_a_call() {
-        for method in METHODS {
-            let params: Value = serde_json::from_str(method.example).unwrap();
-            let call = Call::parse(method.name, params).unwrap_or_else(|error| panic!("{}: {error}", method.name));
-            assert_eq!(call.method(), method.name);
-        }
-    }
 
     #[test]
     fn every_method_is_documented() {

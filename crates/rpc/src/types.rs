@@ -1,22 +1,53 @@
 //! Parameters and replies. Times are RFC 3339 in UTC, in fields that end in `_at`; durations are whole milliseconds, in fields
 //! that end in `_ms`. Replies are objects, so that fields can be added; fields without a value are left out.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+// The words that some texts are made of, for the schemas.
+const ROLE: [&str; 2] = ["ordinary", "relay"];
+const STATUS: [&str; 4] = ["open", "away", "busy", "closed"];
+const TOLD_STATUS: [&str; 5] = ["open", "away", "busy", "closed", "unknown"];
+const DETAIL: [&str; 5] = ["lapsed", "no_record", "view_ended", "no_source", "clock"];
+const SOURCE: [&str; 5] = ["direct", "gossip", "relay", "dht", "cache"];
+const SUBSCRIPTION: [&str; 7] = [
+    "provisional",
+    "pending",
+    "active",
+    "stale",
+    "cancelled",
+    "refused",
+    "none",
+];
+const PROBLEM: [&str; 5] = [
+    "invite_used_up",
+    "invite_expired",
+    "not_admitted",
+    "unreachable",
+    "refused",
+];
+const SHOWS: [&str; 2] = ["all", "status"];
+const ALLOWS: [&str; 2] = ["subscribe", "fetch"];
+const RIGHT: [&str; 2] = ["fetch", "subscribe"];
+const WATCHER: [&str; 3] = ["waiting", "active", "terminated"];
+const LETTER: [&str; 5] = ["introduce", "grant", "renew", "ended", "refused"];
+const DIRECTION: [&str; 2] = ["in", "out"];
+const FROM: [&str; 2] = ["oldest", "now"];
 
 /// Declares plain objects of the API.
 macro_rules! objects {
     ($( $(#[$doc:meta])* $name:ident { $( $(#[$field_doc:meta])* $field:ident : $type:ty ),* $(,)? } )*) => {$(
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields)]
         pub struct $name { $( $(#[$field_doc])* pub $field: $type, )* }
     )*};
 }
 
 objects! {
     /// No parameters.
+    #[serde(deny_unknown_fields)]
     Nothing {}
     /// The reply to `node.stop`.
     Stopping {
@@ -46,6 +77,7 @@ objects! {
         /// The network's name.
         network: String,
         /// `ordinary` or `relay`.
+        #[schemars(extend("enum" = ROLE))]
         role: String,
         /// The principal's id.
         principal: String,
@@ -82,6 +114,7 @@ objects! {
     /// Our own presence.
     OwnPresence {
         /// `open`, `away`, `busy` or `closed`.
+        #[schemars(extend("enum" = STATUS))]
         status: String,
         /// A note with it.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -90,6 +123,7 @@ objects! {
         since_at: String,
     }
     /// A note.
+    #[serde(deny_unknown_fields)]
     Note {
         /// Its language (BCP 47).
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -98,6 +132,7 @@ objects! {
         text: String,
     }
     /// The parameters of `invite.create`.
+    #[serde(deny_unknown_fields)]
     InviteCreate {
         /// How many may use it; 1 if not given.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -131,6 +166,7 @@ objects! {
         warning: Option<String>,
     }
     /// The parameters of `contact.add`.
+    #[serde(deny_unknown_fields)]
     ContactAdd {
         /// The invite as pasted.
         invite: String,
@@ -156,6 +192,7 @@ objects! {
         /// Their principal's id.
         principal: String,
         /// `provisional`, `pending`, `active`, `stale`, `cancelled`, `refused`, or `none`.
+        #[schemars(extend("enum" = SUBSCRIPTION))]
         subscription: String,
         /// Whether they hold a view of ours.
         watches_me: bool,
@@ -171,6 +208,7 @@ objects! {
         waiting: u32,
         /// What is in the way of first contact: `invite_used_up`, `invite_expired`, `not_admitted`, `unreachable`, `refused`.
         #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[schemars(extend("enum" = PROBLEM))]
         problem: Option<String>,
     }
     /// The reply to `contact.list`.
@@ -201,6 +239,7 @@ objects! {
         expires_at: String,
     }
     /// The parameters of `invite.revoke`.
+    #[serde(deny_unknown_fields)]
     InviteRevoke {
         /// Which, as `invite.list` names it.
         invite: String,
@@ -214,6 +253,7 @@ objects! {
         invite: String,
     }
     /// The parameters of `contact.update`.
+    #[serde(deny_unknown_fields)]
     ContactUpdate {
         /// Petname or principal's id.
         contact: String,
@@ -233,6 +273,7 @@ objects! {
         contact: Contact,
     }
     /// The parameters of `contact.remove` and `grant.revoke`.
+    #[serde(deny_unknown_fields)]
     ContactRemove {
         /// Petname or principal's id.
         contact: String,
@@ -248,20 +289,24 @@ objects! {
         principal: String,
     }
     /// The parameters of `view.create`.
+    #[serde(deny_unknown_fields)]
     ViewCreate {
         /// Its name.
         view: String,
         /// `all` (if not given), or `status`: open, away, busy or closed, and nothing else.
         #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[schemars(extend("enum" = SHOWS))]
         shows: Option<String>,
         /// What holders may: `subscribe` (if not given), or `fetch`: ask, but not be notified.
         #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[schemars(extend("enum" = ALLOWS))]
         allows: Option<String>,
         /// The same key again gets the same answer.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         idempotency_key: Option<String>,
     }
     /// The parameters of `view.delete`.
+    #[serde(deny_unknown_fields)]
     ViewDelete {
         /// Its name.
         view: String,
@@ -284,8 +329,10 @@ objects! {
         /// Its name.
         view: String,
         /// `all` or `status`.
+        #[schemars(extend("enum" = SHOWS))]
         shows: String,
         /// `subscribe` or `fetch`.
+        #[schemars(extend("enum" = ALLOWS))]
         allows: String,
         /// Counts how often its keys were replaced, from 1.
         generation: u64,
@@ -312,6 +359,7 @@ objects! {
         /// Which generation of it.
         generation: u64,
         /// What it lets them do: `fetch`, `subscribe`.
+        #[schemars(extend("items" = json!({"type": "string", "enum": RIGHT})))]
         rights: Vec<String>,
         /// When it ends, unless it is renewed, which the node does by itself.
         expires_at: String,
@@ -333,13 +381,16 @@ objects! {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         view: Option<String>,
         /// `waiting` (the grant is not delivered yet), `active`, or `terminated` (removed, and still to be told so).
+        #[schemars(extend("enum" = WATCHER))]
         state: String,
         /// Whether their node is connected with ours now.
         connected: bool,
     }
     /// The parameters of `presence.set`.
+    #[serde(deny_unknown_fields)]
     PresenceSet {
         /// `open`, `away`, `busy` or `closed`.
+        #[schemars(extend("enum" = STATUS))]
         status: String,
         /// A note; none if not given.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -351,12 +402,14 @@ objects! {
     /// The reply to `presence.set`.
     PresenceWasSet {
         /// The status.
+        #[schemars(extend("enum" = STATUS))]
         status: String,
         /// The note.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         note: Option<Note>,
     }
     /// A contact, by petname or principal's id.
+    #[serde(deny_unknown_fields)]
     OneContact {
         /// Which.
         contact: String,
@@ -375,11 +428,14 @@ objects! {
         /// The state of our subscription; `none` if there is none. Left out in events, which tell of its changes by
         /// themselves.
         #[serde(skip_serializing_if = "String::is_empty", default)]
+        #[schemars(extend("enum" = SUBSCRIPTION))]
         subscription: String,
         /// `open`, `away`, `busy`, `closed` or `unknown`.
+        #[schemars(extend("enum" = TOLD_STATUS))]
         status: String,
-        /// More on `closed`: `lapsed`. On `unknown`: `no_record`, `no_source`, `clock`.
+        /// More on `closed`: `lapsed`. On `unknown`: `no_record`, `view_ended`, `no_source`, `clock`.
         #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[schemars(extend("enum" = DETAIL))]
         detail: Option<String>,
         /// Notes.
         notes: Vec<Note>,
@@ -387,6 +443,7 @@ objects! {
         activities: Vec<String>,
         /// How the newest record came: `direct`, `gossip`, `relay`, `dht` or `cache`.
         #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[schemars(extend("enum" = SOURCE))]
         source: Option<String>,
         /// Its age at the time of this answer.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -406,6 +463,7 @@ objects! {
         /// The petname.
         contact: String,
         /// The state now; `none` if there is no subscription.
+        #[schemars(extend("enum" = SUBSCRIPTION))]
         subscription: String,
     }
     /// The reply to `presence.list`.
@@ -435,6 +493,7 @@ objects! {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         contact: Option<String>,
         /// `in` or `out`: who dialled.
+        #[schemars(extend("enum" = DIRECTION))]
         direction: String,
         /// The last round trip.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -443,11 +502,13 @@ objects! {
         connected_for_ms: u64,
     }
     /// The parameters of `events.subscribe`.
+    #[serde(deny_unknown_fields)]
     EventsSubscribe {
         /// The consumer's name.
         consumer: String,
         /// Where a new consumer begins: `oldest` (if not given) or `now`.
         #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[schemars(extend("enum" = FROM))]
         from: Option<String>,
     }
     /// The reply to `events.subscribe`.
@@ -460,6 +521,7 @@ objects! {
         newest: u64,
     }
     /// The parameters of `events.next`.
+    #[serde(deny_unknown_fields)]
     EventsNext {
         /// The consumer's name.
         consumer: String,
@@ -480,6 +542,7 @@ objects! {
         more: bool,
     }
     /// The parameters of `events.ack`.
+    #[serde(deny_unknown_fields)]
     EventsAck {
         /// The consumer's name.
         consumer: String,
@@ -501,5 +564,133 @@ objects! {
         kind: String,
         /// What it tells.
         data: Value,
+    }
+    /// The reply to `rpc.discover`: an OpenRPC document.
+    Discovered {
+        /// The version of OpenRPC.
+        openrpc: String,
+        /// What this API is called, and its version.
+        info: Value,
+        /// All methods, each a Method Object.
+        methods: Vec<Value>,
+        /// What the methods refer to.
+        components: Value,
+        /// The kinds of events, each with `kind`, `summary`, the schema of `data`, and an example.
+        #[serde(rename = "x-events")]
+        events: Vec<Value>,
+    }
+}
+
+// What events tell: the `data` of each kind.
+objects! {
+    /// Nothing but that it happened.
+    Happened {}
+    /// What is told of a contact has changed.
+    PresenceChange {
+        /// The petname.
+        contact: String,
+        /// Who.
+        principal: String,
+        /// As told before.
+        old: Box<Told>,
+        /// As told now.
+        new: Box<Told>,
+    }
+    /// Our own presence was set.
+    OwnPresenceChange {
+        /// `open`, `away`, `busy` or `closed`.
+        #[schemars(extend("enum" = STATUS))]
+        status: String,
+        /// The note.
+        note: Option<Note>,
+    }
+    /// Someone who became a contact.
+    NewContact {
+        /// The petname.
+        contact: String,
+        /// Who.
+        principal: String,
+        /// Whether they used an invite of ours; else we used one of theirs.
+        by_our_invite: bool,
+    }
+    /// Someone who is no contact any more.
+    FormerContact {
+        /// The petname they had.
+        contact: String,
+        /// Who.
+        principal: String,
+    }
+    /// First contact was refused by the other side.
+    RefusedContact {
+        /// The petname.
+        contact: String,
+        /// Who.
+        principal: String,
+        /// Why: a `problem` as in `contact.list`.
+        #[schemars(extend("enum" = PROBLEM))]
+        reason: String,
+    }
+    /// Whether someone sees a view of ours has changed.
+    WatcherChange {
+        /// The petname.
+        contact: String,
+        /// Who.
+        principal: String,
+        /// Which view.
+        view: String,
+    }
+    /// The state of a subscription of ours has changed.
+    SubscriptionChange {
+        /// The petname.
+        contact: String,
+        /// Who.
+        principal: String,
+        /// What it was; `none` if there was none.
+        #[schemars(extend("enum" = SUBSCRIPTION))]
+        old: String,
+        /// What it is; `none` if we ended it.
+        #[schemars(extend("enum" = SUBSCRIPTION))]
+        new: String,
+    }
+    /// An invite of ours.
+    OneInvite {
+        /// Which, as `invite.list` names it.
+        invite: String,
+    }
+    /// An invite of ours was used.
+    InviteUse {
+        /// Which, as `invite.list` names it.
+        invite: String,
+        /// By whom: the petname.
+        contact: String,
+        /// How many more may.
+        uses_left: u32,
+    }
+    /// A letter reached the other side.
+    DeliveredLetter {
+        /// The petname.
+        contact: String,
+        /// Which letter.
+        letter: String,
+        /// What kind: `introduce`, `grant`, `renew`, `ended` or `refused`.
+        #[schemars(extend("enum" = LETTER))]
+        kind: String,
+    }
+    /// A node.
+    OneNode {
+        /// Its id.
+        node: String,
+    }
+    /// Whether anyone is connected who could know of our contacts.
+    Reachability {
+        /// Whether a relay or a contact's node answers.
+        reachable: bool,
+    }
+    /// Events that are no longer kept.
+    LostEvents {
+        /// The first number.
+        from: u64,
+        /// The last number, which is also the number of this event.
+        to: u64,
     }
 }

@@ -4,11 +4,12 @@ use porchlight_proto::CommandError;
 use porchlight_proto::event::{Event, FirstContactProblem, Source, Told, Verdict};
 use porchlight_proto::input::{ContactInfo, ContactPresence};
 use porchlight_proto::rows::{EventRow, Status, SubscriptionState};
+use porchlight_rpc::events::Telling;
 use porchlight_rpc::types;
 use porchlight_rpc::{Kind, RpcError};
+use porchlight_wire::ids::{PrincipalId, RandomId};
 use porchlight_wire::presence::{Basic, Note, PresenceDocument};
 use porchlight_wire::time::UnixMillis;
-use serde_json::{Value, json};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// A time as RFC 3339.
@@ -159,114 +160,126 @@ fn recorded(document: &PresenceDocument) -> &'static str {
 /// An event.
 #[must_use]
 pub fn event(row: &EventRow) -> types::Event {
-    let (kind, data) = kind_and_data(&row.event, row.at);
-    types::Event {
-        number: row.number,
-        at: at(row.at),
-        kind: kind.to_owned(),
-        data,
-    }
+    telling(&row.event, row.at).numbered(row.number, at(row.at))
 }
 
-fn kind_and_data(event: &Event, when: UnixMillis) -> (&'static str, Value) {
+fn telling(event: &Event, when: UnixMillis) -> Telling {
     match event {
-        Event::NodeStarted => ("node.started", json!({})),
-        Event::NodeStopping => ("node.stopping", json!({})),
+        Event::NodeStarted => Telling::NodeStarted(types::Happened {}),
+        Event::NodeStopping => Telling::NodeStopping(types::Happened {}),
         Event::PresenceChanged {
             contact,
             principal,
             old,
             new,
         } => {
-            let full = |it: &Told| types::Told {
+            let full = |it: &Told| {
+                Box::new(types::Told {
+                    contact: contact.clone(),
+                    principal: principal.to_string(),
+                    age_ms: it.issued.map(|issued| when.since(issued)),
+                    ..told(it)
+                })
+            };
+            Telling::PresenceChanged(types::PresenceChange {
                 contact: contact.clone(),
                 principal: principal.to_string(),
-                age_ms: it.issued.map(|issued| when.since(issued)),
-                ..told(it)
-            };
-            let data = json!({
-                "contact": contact,
-                "principal": principal.to_string(),
-                "old": full(old),
-                "new": full(new),
-            });
-            ("presence.changed", data)
+                old: full(old),
+                new: full(new),
+            })
         }
         Event::OwnPresenceChanged {
             status: set,
             note: with,
-        } => (
-            "presence.own_changed",
-            json!({"status": status(*set), "note": with.as_ref().map(note)}),
-        ),
+        } => Telling::OwnPresenceChanged(types::OwnPresenceChange {
+            status: status(*set).to_owned(),
+            note: with.as_ref().map(note),
+        }),
         Event::ContactAdded {
             contact,
             principal,
             by_our_invite,
-        } => (
-            "contact.added",
-            json!({"contact": contact, "principal": principal.to_string(), "by_our_invite": by_our_invite}),
-        ),
+        } => Telling::ContactAdded(types::NewContact {
+            contact: contact.clone(),
+            principal: principal.to_string(),
+            by_our_invite: *by_our_invite,
+        }),
         Event::ContactRefused {
             contact,
             principal,
             reason,
-        } => (
-            "contact.refused",
-            json!({"contact": contact, "principal": principal.to_string(), "reason": problem(*reason)}),
-        ),
+        } => Telling::ContactRefused(types::RefusedContact {
+            contact: contact.clone(),
+            principal: principal.to_string(),
+            reason: problem(*reason).to_owned(),
+        }),
         Event::WatcherApproved {
             contact,
             principal,
             view,
-        } => (
-            "watcher.approved",
-            json!({"contact": contact, "principal": principal.to_string(), "view": view}),
-        ),
-        Event::ContactRemoved { contact, principal } => (
-            "contact.removed",
-            json!({"contact": contact, "principal": principal.to_string()}),
-        ),
+        } => Telling::WatcherApproved(watcher(contact, principal, view)),
+        Event::ContactRemoved { contact, principal } => Telling::ContactRemoved(types::FormerContact {
+            contact: contact.clone(),
+            principal: principal.to_string(),
+        }),
         Event::WatcherRevoked {
             contact,
             principal,
             view,
-        } => (
-            "watcher.revoked",
-            json!({"contact": contact, "principal": principal.to_string(), "view": view}),
-        ),
-        Event::InviteRevoked { invite } => ("invite.revoked", json!({"invite": invite.to_string()})),
+        } => Telling::WatcherRevoked(watcher(contact, principal, view)),
+        Event::InviteRevoked { invite } => Telling::InviteRevoked(one_invite(invite)),
         Event::InviteUsed {
             invite,
             contact,
             uses_left,
-        } => (
-            "invite.used",
-            json!({"invite": invite.to_string(), "contact": contact, "uses_left": uses_left}),
-        ),
-        Event::InviteExpired { invite } => ("invite.expired", json!({"invite": invite.to_string()})),
+        } => Telling::InviteUsed(types::InviteUse {
+            invite: invite.to_string(),
+            contact: contact.clone(),
+            uses_left: *uses_left,
+        }),
+        Event::InviteExpired { invite } => Telling::InviteExpired(one_invite(invite)),
         Event::SubscriptionChanged {
             contact,
             principal,
             old,
             new,
-        } => (
-            "subscription.changed",
-            json!({
-                "contact": contact,
-                "principal": principal.to_string(),
-                "old": subscription(*old),
-                "new": subscription(*new),
-            }),
-        ),
-        Event::LetterDelivered { contact, letter, kind } => (
-            "letter.delivered",
-            json!({"contact": contact, "letter": letter.to_string(), "kind": kind}),
-        ),
-        Event::RelayAdded { node } => ("relay.added", json!({"node": node.to_string()})),
-        Event::RelayLost { node } => ("relay.lost", json!({"node": node.to_string()})),
-        Event::ReachabilityChanged { reachable } => ("net.reachability_changed", json!({"reachable": reachable})),
+        } => Telling::SubscriptionChanged(types::SubscriptionChange {
+            contact: contact.clone(),
+            principal: principal.to_string(),
+            old: subscription(*old).to_owned(),
+            new: subscription(*new).to_owned(),
+        }),
+        Event::LetterDelivered { contact, letter, kind } => Telling::LetterDelivered(types::DeliveredLetter {
+            contact: contact.clone(),
+            letter: letter.to_string(),
+            kind: kind.clone(),
+        }),
+        Event::RelayAdded { node } => Telling::RelayAdded(types::OneNode { node: node.to_string() }),
+        Event::RelayLost { node } => Telling::RelayLost(types::OneNode { node: node.to_string() }),
+        Event::ReachabilityChanged { reachable } => {
+            Telling::ReachabilityChanged(types::Reachability { reachable: *reachable })
+        }
     }
+}
+
+fn watcher(contact: &str, principal: &PrincipalId, view: &str) -> types::WatcherChange {
+    types::WatcherChange {
+        contact: contact.to_owned(),
+        principal: principal.to_string(),
+        view: view.to_owned(),
+    }
+}
+
+fn one_invite(invite: &RandomId) -> types::OneInvite {
+    types::OneInvite {
+        invite: invite.to_string(),
+    }
+}
+
+/// Says that the events of these numbers are no longer kept, in place of the last of them.
+#[must_use]
+pub fn lost(from: u64, to: u64, when: UnixMillis) -> types::Event {
+    Telling::EventsLost(types::LostEvents { from, to }).numbered(to, at(when))
 }
 
 /// What to type to see the things of this kind.

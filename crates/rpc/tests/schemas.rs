@@ -1,0 +1,228 @@
+//! The pages of `docs/rpc`: that they are what the registries and types say, and that they are good schemas.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "clippy takes the helpers of an integration test for library code"
+)]
+
+use jsonschema::Draft;
+use porchlight_rpc::events::EVENTS;
+use porchlight_rpc::schema::{Examples, openrpc, pages};
+use porchlight_rpc::{Kind, METHODS};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// What writes the pages anew.
+const COMMAND: &str = "UPDATE_SCHEMAS=1 cargo test --release -p porchlight-rpc --test schemas";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/rpc")
+}
+
+/// The pages that are there, by their paths.
+fn there() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for below in ["", "methods", "events"] {
+        for entry in std::fs::read_dir(folder().join(below)).into_iter().flatten() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".json") {
+                found.insert(Path::new(below).join(name).to_str().unwrap().to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_pages_are_up_to_date() {
+    let pages = pages(&Examples::kept());
+    let paths: BTreeSet<String> = pages.iter().map(|page| page.path.clone()).collect();
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        for gone in there().difference(&paths) {
+            std::fs::remove_file(folder().join(gone)).unwrap();
+        }
+        for page in &pages {
+            let path = folder().join(&page.path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, &page.text).unwrap();
+        }
+    }
+    assert_eq!(
+        there(),
+        paths,
+        "docs/rpc has other pages than there are methods and events; write them anew with\n  {COMMAND}\n"
+    );
+    for page in pages {
+        let kept = std::fs::read_to_string(folder().join(&page.path)).unwrap();
+        // As JSON, in which the order of keys says nothing.
+        let kept: Value = serde_json::from_str(&kept).unwrap_or_default();
+        let made: Value = serde_json::from_str(&page.text).unwrap();
+        assert!(
+            kept == made,
+            "docs/rpc/{} is out of date; write it anew with\n  {COMMAND}\n",
+            page.path
+        );
+    }
+}
+
+/// Every object that stands anywhere in a value.
+fn objects<'a>(value: &'a Value, found: &mut Vec<&'a serde_json::Map<String, Value>>) {
+    match value {
+        Value::Object(map) => {
+            found.push(map);
+            map.values().for_each(|value| objects(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| objects(value, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The schemas of objects with fields in a schema.
+fn with_fields(schema: &Value) -> Vec<Value> {
+    let mut found = Vec::new();
+    objects(schema, &mut found);
+    found
+        .into_iter()
+        .filter(|map| map.contains_key("properties"))
+        .map(|map| Value::Object(map.clone()))
+        .collect()
+}
+
+#[test]
+fn a_parameter_that_is_not_known_is_an_error_and_a_reply_may_get_more_fields() {
+    for method in METHODS {
+        let name = method.name;
+        let parameters = method.params.read().to_value();
+        assert_eq!(
+            parameters["additionalProperties"], false,
+            "{name}: put #[serde(deny_unknown_fields)] on the type of its parameters"
+        );
+        for object in with_fields(&parameters) {
+            assert_eq!(
+                object["additionalProperties"], false,
+                "{name}: put #[serde(deny_unknown_fields)] on the types in its parameters"
+            );
+        }
+        for object in with_fields(&method.reply.written().to_value()) {
+            assert_ne!(object.get("additionalProperties"), Some(&json!(false)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_schemas_are_schemas_of_draft_7() {
+    let all = METHODS
+        .iter()
+        .flat_map(|method| [method.params.read(), method.reply.written()])
+        .chain(EVENTS.iter().map(|event| event.data.written()));
+    for schema in all {
+        let schema = schema.to_value();
+        assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
+        jsonschema::meta::validate(&schema).unwrap_or_else(|error| panic!("{error}: {schema}"));
+        // All that it refers to is there.
+        jsonschema::options().with_draft(Draft::Draft7).build(&schema).unwrap();
+    }
+}
+
+#[test]
+fn a_time_is_a_time_by_its_name_and_a_field_without_a_value_is_not_null() {
+    let told = METHODS
+        .iter()
+        .find(|method| method.name == "presence.get")
+        .unwrap()
+        .reply
+        .written()
+        .to_value();
+    let fields = &told["definitions"]["Told"]["properties"];
+    assert_eq!(fields["issued_at"]["format"], "date-time");
+    assert_eq!(fields["issued_at"]["type"], "string");
+    assert_eq!(fields["age_ms"]["type"], "integer");
+}
+
+#[test]
+fn every_kind_of_error_is_explained() {
+    let page = pages(&Examples::kept())
+        .into_iter()
+        .find(|page| page.path == "error.json")
+        .unwrap();
+    let page: Value = serde_json::from_str(&page.text).unwrap();
+    let all = page["error"]["definitions"]["Kind"]["oneOf"].as_array().unwrap();
+    let explained = page["kinds"].as_array().unwrap();
+    assert_eq!(all.len(), explained.len());
+    for entry in explained {
+        let kind: Kind = serde_json::from_value(entry["kind"].clone()).unwrap();
+        assert_eq!(entry["code"], kind.code());
+    }
+}
+
+/// What OpenRPC says its documents are. Its own schemas of schemas are those of draft 7, which the validator knows.
+fn openrpc_itself() -> Value {
+    let text = include_str!("openrpc/meta-schema.json")
+        .replace(
+            "\"https://meta.json-schema.tools/#/definitions/JSONSchemaObject/properties/$ref\"",
+            "\"http://json-schema.org/draft-07/schema#/properties/$ref\"",
+        )
+        .replace(
+            "\"https://meta.json-schema.tools/\"",
+            "\"http://json-schema.org/draft-07/schema#\"",
+        )
+        .replace(
+            "\"https://meta.json-schema.tools\"",
+            "\"http://json-schema.org/draft-07/schema#\"",
+        );
+    assert!(!text.contains("meta.json-schema.tools"));
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn the_openrpc_document_is_one_and_has_every_method() {
+    let document = serde_json::to_value(openrpc(&Examples::kept())).unwrap();
+    let openrpc = jsonschema::options()
+        .with_draft(Draft::Draft7)
+        .build(&openrpc_itself())
+        .unwrap();
+    let errors: Vec<String> = openrpc
+        .iter_errors(&document)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    let mut wrong = document.clone();
+    wrong["methods"][0]["parameters"] = json!([]);
+    assert!(
+        !openrpc.is_valid(&wrong),
+        "what is no OpenRPC document is told from one"
+    );
+
+    let listed: Vec<&str> = document["methods"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|method| method["name"].as_str().unwrap())
+        .collect();
+    let known: Vec<&str> = METHODS.iter().map(|method| method.name).collect();
+    assert_eq!(listed, known);
+    let kinds: Vec<&str> = document["x-events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["kind"].as_str().unwrap())
+        .collect();
+    let known: Vec<&str> = EVENTS.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, known);
+
+    // Everything that is referred to is there.
+    let mut found = Vec::new();
+    objects(&document, &mut found);
+    let references: BTreeSet<&str> = found
+        .iter()
+        .filter_map(|map| map.get("$ref").and_then(Value::as_str))
+        .collect();
+    assert!(references.len() > METHODS.len());
+    for reference in references {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference} is nowhere");
+    }
+}
