@@ -602,6 +602,7 @@ objects! {
         #[schemars(extend("enum" = STATUS))]
         status: String,
         /// The note.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
         note: Option<Note>,
     }
     /// Someone who became a contact.
