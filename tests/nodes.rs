@@ -20,6 +20,8 @@ mod command_line;
 mod crashes;
 #[path = "nodes/first_contact.rs"]
 mod first_contact;
+#[path = "nodes/passphrase.rs"]
+mod passphrase;
 #[path = "nodes/presence.rs"]
 mod presence;
 #[path = "nodes/secrecy.rs"]

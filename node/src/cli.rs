@@ -1,18 +1,21 @@
 //! The command line: a client of the local API, and the way to start a node.
 //!
-//! Everything except `init`, `run` and `demo` talks to a running node over its socket; nothing here reads a database
-//! or a key.
+//! Everything except what works on a home itself (`init`, `run`, `passphrase`, and `demo`) talks to a running node over its
+//! socket; nothing here reads a database or a key.
 
 mod access;
 mod add;
 mod commands;
 mod events;
+mod local;
 mod output;
 mod who;
 
 use crate::config::{Overrides, default_home};
 use crate::failure::{Exit, Failure};
+use crate::passphrase::{FILE_VARIABLE, Source};
 use access::{ContactCmd, GrantCmd, ViewCmd};
+use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use output::Output;
 use serde_json::json;
@@ -38,7 +41,7 @@ Exit codes:
   1  something failed
   2  wrong usage
   3  no node is running for this home
-  4  not granted
+  4  not granted, or another passphrase
   5  there is no such thing, or no longer
   6  nobody could be reached, or not in time
   8  it collides with something that is there";
@@ -63,7 +66,12 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Cmd {
     /// Make a home: keys and a configuration.
-    #[command(after_help = "Example:\n  porchlight --home ~/porch init --name alice")]
+    #[command(after_help = "\
+Examples:
+  porchlight --home ~/porch init --name alice
+  porchlight init --passphrase                 ask for a passphrase, which `run` then needs
+
+Without a passphrase the key is a file in the home, and the node can start by itself.")]
     Init {
         /// What new contacts are told as your name.
         #[arg(long)]
@@ -71,6 +79,12 @@ enum Cmd {
         /// The network to be in; all its nodes agree on the name.
         #[arg(long)]
         network: Option<String>,
+        /// Wrap the key under a passphrase, and ask for it.
+        #[arg(long)]
+        passphrase: bool,
+        /// Wrap the key under a passphrase: the first line of this file.
+        #[arg(long, value_name = "FILE", env = FILE_VARIABLE)]
+        passphrase_file: Option<PathBuf>,
     },
     /// Bring the node up, until ctrl-c or `porchlight stop`.
     #[command(after_help = "\
@@ -94,6 +108,14 @@ Examples:
         /// What to log, such as `debug` or `warn,porchlight_net=trace`.
         #[arg(long, value_name = "FILTER", env = "PORCHLIGHT_LOG")]
         log: Option<String>,
+        /// The file whose first line is the home's passphrase, instead of asking for it.
+        #[arg(long, value_name = "FILE", env = FILE_VARIABLE)]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// The passphrase of a home whose node is stopped: set, change, remove.
+    Passphrase {
+        #[command(subcommand)]
+        command: PassphraseCmd,
     },
     /// How the node is: where it can be dialled, with whom it is connected, what it has seen.
     Status,
@@ -222,6 +244,31 @@ A value is read as JSON if it is JSON, and as text otherwise. Without METHOD: li
 }
 
 #[derive(Debug, Subcommand)]
+enum PassphraseCmd {
+    /// Wrap the home's key under a passphrase, in place of the key file or of an earlier passphrase.
+    #[command(after_help = "\
+Examples:
+  porchlight passphrase set
+  porchlight passphrase set --old-passphrase-file old --passphrase-file new
+
+If it is killed in between, the home has both; the same command again finishes it.")]
+    Set {
+        /// The file whose first line is the passphrase so far, instead of asking for it.
+        #[arg(long, value_name = "FILE")]
+        old_passphrase_file: Option<PathBuf>,
+        /// The file whose first line is the new passphrase, instead of asking for it twice.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Put the home's key into a key file, so that its node can start by itself.
+    Remove {
+        /// The file whose first line is the passphrase, instead of asking for it.
+        #[arg(long, value_name = "FILE", env = FILE_VARIABLE)]
+        passphrase_file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum IdCmd {
     /// Show the ids of principal, device and node.
     Show,
@@ -309,17 +356,30 @@ impl Args {
 /// # Errors
 ///
 /// For [`fail`] to show.
-pub async fn execute(args: &Args) -> anyhow::Result<ExitCode> {
-    let home = args.home();
-    let out = Output::new(args.json, home.clone());
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever does not work on a home itself is asked of its node"
+)]
+pub fn execute(args: &Args) -> anyhow::Result<ExitCode> {
+    let out = Output::new(args.json, args.home());
     match &args.command {
-        Cmd::Init { name, network } => commands::init(&out, name.as_deref(), network.as_deref())?,
+        Cmd::Init {
+            name,
+            network,
+            passphrase,
+            passphrase_file,
+        } => {
+            let source = Source::of(passphrase_file.as_deref());
+            let wanted = *passphrase || passphrase_file.is_some();
+            local::init(&out, name.as_deref(), network.as_deref(), wanted.then_some(&source))?;
+        }
         Cmd::Run {
             role,
             listen,
             seed_peer,
             no_mdns,
             log,
+            passphrase_file,
         } => {
             let overrides = Overrides {
                 role: role.clone(),
@@ -328,45 +388,73 @@ pub async fn execute(args: &Args) -> anyhow::Result<ExitCode> {
                 no_mdns: *no_mdns,
                 log: log.clone(),
             };
-            commands::run(&out, &overrides).await?;
+            let (config, home) = local::open(&out, &overrides, &Source::of(passphrase_file.as_deref()))?;
+            runtime()?.block_on(crate::run::run(&out.home, config, home))?;
         }
-        Cmd::Status => commands::status(&out).await?,
-        Cmd::Stop => commands::stop(&out).await?,
-        Cmd::Id { command: IdCmd::Show } => commands::id(&out).await?,
-        Cmd::Net { command: NetCmd::Peers } => commands::peers(&out).await?,
-        Cmd::Contacts => commands::contacts(&out).await?,
+        Cmd::Passphrase {
+            command:
+                PassphraseCmd::Set {
+                    old_passphrase_file,
+                    passphrase_file,
+                },
+        } => local::set_passphrase(&out, old_passphrase_file.as_deref(), passphrase_file.as_deref())?,
+        Cmd::Passphrase {
+            command: PassphraseCmd::Remove { passphrase_file },
+        } => local::remove_passphrase(&out, passphrase_file.as_deref())?,
+        Cmd::Demo { keep } => return runtime()?.block_on(crate::demo::run(*keep, args.json)),
+        asked => runtime()?.block_on(ask(&out, asked))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot start")
+}
+
+/// Does what is asked of a running node.
+async fn ask(out: &Output, command: &Cmd) -> anyhow::Result<()> {
+    match command {
+        Cmd::Status => commands::status(out).await?,
+        Cmd::Stop => commands::stop(out).await?,
+        Cmd::Id { command: IdCmd::Show } => commands::id(out).await?,
+        Cmd::Net { command: NetCmd::Peers } => commands::peers(out).await?,
+        Cmd::Contacts => commands::contacts(out).await?,
         Cmd::Invite {
             command: InviteCmd::New { uses, expires, view },
-        } => commands::invite(&out, *uses, *expires, view).await?,
+        } => commands::invite(out, *uses, *expires, view).await?,
         Cmd::Invite {
             command: InviteCmd::List,
-        } => access::invites(&out).await?,
+        } => access::invites(out).await?,
         Cmd::Invite {
             command: InviteCmd::Revoke { invite },
-        } => access::revoke_invite(&out, invite).await?,
-        Cmd::Contact { command } => access::contact(&out, command).await?,
-        Cmd::View { command } => access::view(&out, command).await?,
-        Cmd::Grant { command } => access::grant(&out, command).await?,
-        Cmd::Watchers => access::watchers(&out).await?,
-        Cmd::Subscribe { name } => access::subscribe(&out, name, true).await?,
-        Cmd::Unsubscribe { name } => access::subscribe(&out, name, false).await?,
+        } => access::revoke_invite(out, invite).await?,
+        Cmd::Contact { command } => access::contact(out, command).await?,
+        Cmd::View { command } => access::view(out, command).await?,
+        Cmd::Grant { command } => access::grant(out, command).await?,
+        Cmd::Watchers => access::watchers(out).await?,
+        Cmd::Subscribe { name } => access::subscribe(out, name, true).await?,
+        Cmd::Unsubscribe { name } => access::subscribe(out, name, false).await?,
         Cmd::Add {
             invite,
             name,
             view,
             wait,
-        } => add::add(&out, invite, name.as_deref(), view, *wait).await?,
+        } => add::add(out, invite, name.as_deref(), view, *wait).await?,
         Cmd::Presence {
             command: PresenceCmd::Set { status, note },
-        } => commands::set_presence(&out, status.word(), note.as_deref()).await?,
-        Cmd::Who { name: Some(name), .. } => who::one(&out, name).await?,
-        Cmd::Who { watch: true, .. } => who::watch(&out).await?,
-        Cmd::Who { .. } => who::all(&out).await?,
-        Cmd::Events { follow, consumer } => events::events(&out, *follow, consumer.as_deref()).await?,
-        Cmd::Rpc { method, params } => commands::rpc(&out, method.as_deref(), params).await?,
-        Cmd::Demo { keep } => return crate::demo::run(*keep, args.json).await,
+        } => commands::set_presence(out, status.word(), note.as_deref()).await?,
+        Cmd::Who { name: Some(name), .. } => who::one(out, name).await?,
+        Cmd::Who { watch: true, .. } => who::watch(out).await?,
+        Cmd::Who { .. } => who::all(out).await?,
+        Cmd::Events { follow, consumer } => events::events(out, *follow, consumer.as_deref()).await?,
+        Cmd::Rpc { method, params } => commands::rpc(out, method.as_deref(), params).await?,
+        // These work on the home itself.
+        Cmd::Init { .. } | Cmd::Run { .. } | Cmd::Passphrase { .. } | Cmd::Demo { .. } => {}
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Shows an error on standard error, and gives the exit code for it.

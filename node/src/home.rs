@@ -4,9 +4,10 @@
 use crate::clock::unix_now;
 use crate::config::{self, FILE};
 use crate::failure::{Exit, Failure};
+use crate::passphrase::{Source, show};
 use anyhow::{Context, Result};
 use porchlight_proto::rows::Identity;
-use porchlight_store::vault::StoreKey;
+use porchlight_store::vault::{HomeKey, KeyFileError, KeyFiles, Passphrase, Protection, StoreKey, WrappedError};
 use porchlight_store::{DurabilitySetting, Opened, Store};
 use porchlight_wire::blind::GenerationKey;
 use porchlight_wire::device_list::{DeviceEntry, DeviceList};
@@ -22,6 +23,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 const KEY: &str = "key";
+const WRAPPED_KEY: &str = "key.wrapped";
 const ROOT: &str = "root.sealed";
 const NEXT_ROOT: &str = "next-root.sealed";
 const DATABASE: &str = "porchlight.db";
@@ -50,21 +52,54 @@ pub fn socket(home: &Path) -> PathBuf {
 /// Whether there is a home.
 #[must_use]
 pub fn exists(home: &Path) -> bool {
-    home.join(FILE).exists() || home.join(DATABASE).exists() || home.join(KEY).exists()
+    home.join(FILE).exists() || home.join(DATABASE).exists() || key_files(home).protection().is_ok()
 }
 
-/// Makes a home: keys, configuration, database.
+/// Says that there is a home already, if there is one.
 ///
 /// # Errors
 ///
-/// If there is one already, or it cannot be written.
-pub fn create(home: &Path, name: Option<&str>, network: &Network) -> Result<Made> {
+/// That it is there.
+pub fn refuse_existing(home: &Path) -> Result<()> {
     if exists(home) {
         let message = format!("there is a home in {} already", home.display());
         return Err(Failure::new(Exit::Conflict, "conflict", message)
             .hint(format!("to use it: porchlight --home {} run", home.display()))
             .into());
     }
+    Ok(())
+}
+
+/// Says that there is no home, if there is none.
+///
+/// # Errors
+///
+/// That it is not there.
+pub fn refuse_missing(home: &Path) -> Result<()> {
+    if exists(home) {
+        return Ok(());
+    }
+    let message = format!("there is no home in {}", home.display());
+    Err(Failure::new(Exit::NotFound, "not_found", message)
+        .hint(format!("make one with: porchlight --home {} init", home.display()))
+        .into())
+}
+
+fn key_files(home: &Path) -> KeyFiles {
+    KeyFiles {
+        plain: home.join(KEY),
+        wrapped: home.join(WRAPPED_KEY),
+        roots: vec![home.join(ROOT), home.join(NEXT_ROOT)],
+    }
+}
+
+/// Makes a home: keys, configuration, database. With a passphrase, its key is wrapped under it.
+///
+/// # Errors
+///
+/// If there is one already, or it cannot be written.
+pub fn create(home: &Path, name: Option<&str>, network: &Network, passphrase: Option<&Passphrase>) -> Result<Made> {
+    refuse_existing(home)?;
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -80,10 +115,10 @@ pub fn create(home: &Path, name: Option<&str>, network: &Network) -> Result<Made
     rng.fill_bytes(&mut transport);
     let node = porchlight_net::node_id(&transport).context("the transport key cannot be made")?;
 
-    let key = StoreKey::create(&home.join(KEY))?;
+    let key = key_files(home).create(passphrase)?;
     key.seal_root(&home.join(ROOT), &root.seed())?;
     key.seal_root(&home.join(NEXT_ROOT), &next_root.seed())?;
-    Store::create(&home.join(DATABASE), &key, &identity, &transport)?;
+    Store::create(&home.join(DATABASE), key.store(), &identity, &transport)?;
     // Last, so that a home that was not finished is not taken for one.
     let path = home.join(FILE);
     std::fs::write(&path, config::template(name, network))
@@ -107,12 +142,148 @@ pub struct Home {
 ///
 /// # Errors
 ///
-/// If there is none, another process has it, or it cannot be read.
-pub fn open(home: &Path, durability: DurabilitySetting) -> Result<Home> {
+/// If there is none, another process has it, it cannot be read, or the passphrase is another one.
+pub fn open(home: &Path, durability: DurabilitySetting, passphrase: &Source) -> Result<Home> {
     let lock = lock(home)?;
-    let key = StoreKey::read(&home.join(KEY))?;
+    let key = store_key(home, passphrase)?;
     let opened = Store::open(&home.join(DATABASE), &key, durability)?;
     Ok(Home { opened, _lock: lock })
+}
+
+/// The part of the home's key that a running node needs.
+fn store_key(home: &Path, passphrase: &Source) -> Result<StoreKey> {
+    let files = key_files(home);
+    files.tidy()?;
+    match (files.protection()?, passphrase) {
+        (Protection::KeyFile, Source::Terminal) => Ok(files.read()?.store().clone()),
+        // Whoever gives a passphrase believes that there is one.
+        (Protection::KeyFile, Source::File(file)) => Err(Failure::new(
+            Exit::Usage,
+            "no_passphrase",
+            format!(
+                "a passphrase was given ({}), and this home has none: its key is in {}",
+                file.display(),
+                files.plain.display()
+            ),
+        )
+        .hint(format!(
+            "set one with: porchlight --home {} passphrase set; or start without giving one",
+            home.display()
+        ))
+        .into()),
+        (Protection::Passphrase, _) => unlock(home, passphrase, |given| files.unlock_store(given)),
+        (Protection::Both, _) => Err(Failure::new(
+            Exit::Conflict,
+            "passphrase_unfinished",
+            format!(
+                "there are {} and {}: a passphrase was being set or removed, and that was not finished",
+                files.plain.display(),
+                files.wrapped.display()
+            ),
+        )
+        .hint(format!(
+            "nothing is lost; finish it with one of: porchlight --home {0} passphrase set; porchlight --home {0} passphrase remove",
+            home.display()
+        ))
+        .into()),
+    }
+}
+
+/// Asks for the passphrase until it opens, as often as may be.
+fn unlock<T>(home: &Path, source: &Source, open: impl Fn(&Passphrase) -> Result<T, KeyFileError>) -> Result<T> {
+    let prompt = format!("passphrase of {}", home.display());
+    let mut tries = source.tries();
+    loop {
+        tries = tries.saturating_sub(1);
+        match open(&source.take(&prompt)?) {
+            Err(KeyFileError::Wrapped {
+                source: WrappedError::Passphrase,
+                ..
+            }) => {
+                let message = format!("the passphrase does not open the home {}", home.display());
+                if tries == 0 {
+                    return Err(Failure::new(Exit::Denied, "wrong_passphrase", message)
+                        .hint("give the right one; without it nobody can open this home, and nobody can give it back")
+                        .into());
+                }
+                show(&message)?;
+            }
+            opened => return Ok(opened?),
+        }
+    }
+}
+
+/// What a change of the passphrase came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassphraseChange {
+    /// There was none, and there is one.
+    Set,
+    /// There was another one.
+    Replaced,
+    /// There was one, and there is none.
+    Removed,
+    /// There was none.
+    NothingToRemove,
+}
+
+/// Wraps the home's key under a new passphrase, in place of its key file or of the passphrase so far.
+///
+/// # Errors
+///
+/// If a node runs on the home, the passphrase so far is another one, or something cannot be written. The home opens by what
+/// opened it before, or by the new passphrase.
+pub fn set_passphrase(home: &Path, so_far: &Source, new: &Source) -> Result<PassphraseChange> {
+    let _lock = lock(home)?;
+    let files = key_files(home);
+    files.tidy()?;
+    let (key, change) = match files.protection()? {
+        Protection::KeyFile | Protection::Both => (files.read()?, PassphraseChange::Set),
+        Protection::Passphrase => (
+            unlock(home, so_far, |given| files.unlock(given))?,
+            PassphraseChange::Replaced,
+        ),
+    };
+    must_be_of(home, &files, &key)?;
+    files.set_passphrase(&key, &new.take_new()?)?;
+    Ok(change)
+}
+
+/// Puts the home's key into a key file, in place of the passphrase.
+///
+/// # Errors
+///
+/// If a node runs on the home, the passphrase is another one, or something cannot be written. The home opens by what opened
+/// it before, or by the key file.
+pub fn remove_passphrase(home: &Path, so_far: &Source) -> Result<PassphraseChange> {
+    let _lock = lock(home)?;
+    let files = key_files(home);
+    files.tidy()?;
+    let key = match files.protection()? {
+        Protection::KeyFile => return Ok(PassphraseChange::NothingToRemove),
+        Protection::Both => files.read()?,
+        Protection::Passphrase => unlock(home, so_far, |given| files.unlock(given))?,
+    };
+    must_be_of(home, &files, &key)?;
+    files.remove_passphrase(&key)?;
+    Ok(PassphraseChange::Removed)
+}
+
+/// Before a key takes the place of another, it has to be this home's.
+fn must_be_of(home: &Path, files: &KeyFiles, key: &HomeKey) -> Result<()> {
+    let database = home.join(DATABASE);
+    Store::check(&database, key.store()).map_err(|error| {
+        let both = matches!(files.protection(), Ok(Protection::Both));
+        let failure = Failure::new(Exit::Failed, "failed", format!("nothing was changed: {error}"));
+        if both {
+            failure.hint(format!(
+                "{} may be the key of another home: move it away, and this home opens by its passphrase",
+                files.plain.display()
+            ))
+        } else {
+            failure
+        }
+        .into()
+    })
 }
 
 fn lock(home: &Path) -> Result<File> {

@@ -10,4 +10,6 @@ pub mod driver;
 pub mod failure;
 pub mod handler;
 pub mod home;
+pub mod passphrase;
 pub mod run;
+mod terminal;

@@ -4,7 +4,8 @@ use crate::clock::{RealTime, TimeSource};
 use crate::config::Config;
 use crate::driver::{Core, Driver};
 use crate::handler::{About, Api};
-use crate::home;
+use crate::home::{self, Home};
+use crate::passphrase::Source;
 use anyhow::{Context, Result};
 use porchlight_net::{Net, NetConfig, Role, Timing};
 use porchlight_proto::{Command, Node};
@@ -15,14 +16,22 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
+/// Opens a home for its node. Before the runtime starts, because it may ask for a passphrase, and stretches it.
+///
+/// # Errors
+///
+/// Says what is in the way, and what to do.
+pub fn open(home: &Path, config: &Config, passphrase: &Source) -> Result<Home> {
+    start_logging(config)?;
+    home::open(home, config.store.durability, passphrase)
+}
+
 /// Runs the node of a home until it is told to stop.
 ///
 /// # Errors
 ///
 /// Says what is in the way, and what to do.
-pub async fn run(home: &Path, config: Config) -> Result<()> {
-    start_logging(&config)?;
-    let home_open = home::open(home, config.store.durability)?;
+pub async fn run(home: &Path, config: Config, home_open: Home) -> Result<()> {
     let opened = home_open.opened;
     let server = Server::bind(&home::socket(home))?;
     let time = RealTime::start();

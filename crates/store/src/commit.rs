@@ -3,8 +3,8 @@
 
 use crate::error::{CommitError, OpenError};
 use crate::events::EventReader;
-use crate::load::{load, serde_bytes_array::Seed};
-use crate::schema::{open, sqlite};
+use crate::load::{check, load, serde_bytes_array::Seed};
+use crate::schema::{open, open_reader, sqlite};
 use crate::tables::{ALL, Change, EVENTS, IDENTITY, NODE, TRANSPORT, change};
 use crate::vault::{StoreKey, Vault};
 use crate::{DurabilitySetting, Opened};
@@ -108,6 +108,16 @@ impl Store {
             snapshot,
             transport,
         })
+    }
+
+    /// Whether the database of a home opens under this key. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// If it does not, or cannot be read.
+    pub fn check(path: &Path, key: &StoreKey) -> Result<(), OpenError> {
+        let connection = open_reader(path).map_err(|source| sqlite(path, "opened", source))?;
+        check(&connection, &Vault::new(key, &ALL), path)
     }
 
     /// Makes writes as durable as they promise. Answers when they are.

@@ -71,6 +71,17 @@ pub(crate) fn load(
     Ok((snapshot, transport.0))
 }
 
+/// Whether the database is this key's.
+pub(crate) fn check(connection: &Connection, vault: &Vault, path: &Path) -> Result<(), OpenError> {
+    let reader = Reader {
+        connection,
+        vault,
+        path,
+    };
+    let _: Identity = reader.single(IDENTITY)?.ok_or_else(|| reader.missing("identity"))?;
+    Ok(())
+}
+
 fn keyed<K: Ord, T>(rows: Vec<T>, key: impl Fn(&T) -> K) -> std::collections::BTreeMap<K, T> {
     rows.into_iter().map(|row| (key(&row), row)).collect()
 }

@@ -1,70 +1,37 @@
-//! Keys at rest: the key file, and how values are sealed under it.
+//! Keys at rest: the home's key, as a file or wrapped under a passphrase, and how values are sealed under it.
+//!
+//! A home's key has two parts that know nothing of each other: the store key, which a running node holds, and the root
+//! seal, which is opened only to sign a device list.
 //!
 //! A sealed value is nonce 24 | XChaCha20-Poly1305(key of its table, nonce, value), bound to table, row and schema, so that
 //! rows cannot be exchanged for one another. Row keys that name people are HMAC-SHA256 of them.
 
+mod disk;
+mod files;
+mod wrapped;
+
+pub use files::{KeyFileError, KeyFiles, Protection};
+pub use wrapped::{Passphrase, PassphraseError, WrappedError};
+
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use disk::write_new;
+use files::io_error;
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use zeroize::Zeroizing;
 
 const NONCE: usize = 24;
 const TABLE: &str = "porchlight/store/1";
 const ROW_KEYS: &str = "porchlight/store-keys/1";
 const ROOT: &str = "porchlight/root/1";
+const ROOT_AAD: &[u8] = b"root";
 
-/// The key file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyFileError {
-    /// The file system says no.
-    #[error("the key file {path} cannot be {what}: {source}")]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// What was being done.
-        what: &'static str,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Others can read it.
-    #[error(
-        "the key file {path} can be read by others (mode {mode:o}): run `chmod 600 {path}`, and consider who has seen it"
-    )]
-    Exposed {
-        /// Which file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// It is not 32 bytes.
-    #[error(
-        "the key file {path} should hold 32 bytes, and holds {got}: restore it from a copy; without it this home cannot be opened"
-    )]
-    Length {
-        /// Which file.
-        path: PathBuf,
-        /// What it holds.
-        got: usize,
-    },
-    /// What is in it does not open under the key.
-    #[error("{path} does not open under this home's key")]
-    Sealed {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// The operating system gave no randomness.
-    #[error("the operating system gives no randomness")]
-    Randomness,
-}
-
-/// The key that everything at rest is sealed under.
+/// The key that everything in the database is sealed under.
 #[derive(Clone)]
 pub struct StoreKey(Zeroizing<[u8; 32]>);
 
@@ -75,46 +42,47 @@ impl std::fmt::Debug for StoreKey {
 }
 
 impl StoreKey {
-    /// Makes a new key file that only its owner can read.
-    ///
-    /// # Errors
-    ///
-    /// If it is there already, or cannot be written.
-    pub fn create(path: &Path) -> Result<Self, KeyFileError> {
-        let key = Self(Zeroizing::new(random()?));
-        write_new(path, key.0.as_slice()).map_err(|source| io_error(path, "written", source))?;
-        Ok(key)
+    fn cipher(&self, info: &str) -> Cipher {
+        Cipher::new(&self.derive(info.as_bytes()))
     }
 
-    /// Reads the key file.
-    ///
-    /// # Errors
-    ///
-    /// If it is not there, not of 32 bytes, or readable by others.
-    pub fn read(path: &Path) -> Result<Self, KeyFileError> {
-        let mut file = File::open(path).map_err(|source| io_error(path, "read", source))?;
-        let mode = file
-            .metadata()
-            .map_err(|source| io_error(path, "read", source))?
-            .permissions()
-            .mode();
-        if mode & 0o077 != 0 {
-            return Err(KeyFileError::Exposed {
-                path: path.to_owned(),
-                mode: mode & 0o777,
-            });
-        }
-        let mut bytes = Zeroizing::new(Vec::new());
-        // One byte more than wanted is enough to know that it is too long.
-        Read::by_ref(&mut file)
-            .take(33)
-            .read_to_end(&mut bytes)
-            .map_err(|source| io_error(path, "read", source))?;
-        let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| KeyFileError::Length {
-            path: path.to_owned(),
-            got: bytes.len(),
-        })?;
-        Ok(Self(Zeroizing::new(key)))
+    fn derive(&self, info: &[u8]) -> Zeroizing<[u8; 32]> {
+        derive(self.0.as_slice(), info)
+    }
+}
+
+/// The key that the root keys are sealed under.
+#[derive(Clone)]
+struct RootSeal(Zeroizing<[u8; 32]>);
+
+/// Both parts of a home's key.
+#[derive(Clone)]
+pub struct HomeKey {
+    store: StoreKey,
+    root: RootSeal,
+    /// Whether the store key gives away the root seal, as in older homes.
+    older: bool,
+}
+
+impl std::fmt::Debug for HomeKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HomeKey(redacted)")
+    }
+}
+
+impl HomeKey {
+    fn random() -> Result<Self, KeyFileError> {
+        Ok(Self {
+            store: StoreKey(Zeroizing::new(random()?)),
+            root: RootSeal(Zeroizing::new(random()?)),
+            older: false,
+        })
+    }
+
+    /// The part that a running node needs.
+    #[must_use]
+    pub fn store(&self) -> &StoreKey {
+        &self.store
     }
 
     /// Seals the root key's seed into a file of its own.
@@ -123,7 +91,7 @@ impl StoreKey {
     ///
     /// If it is there already, or cannot be written.
     pub fn seal_root(&self, path: &Path, seed: &[u8; 32]) -> Result<(), KeyFileError> {
-        let sealed = self.cipher(ROOT).seal(seed, b"root").ok_or(KeyFileError::Randomness)?;
+        let sealed = self.sealed_root(seed)?;
         write_new(path, &sealed).map_err(|source| io_error(path, "written", source))
     }
 
@@ -133,30 +101,36 @@ impl StoreKey {
     ///
     /// If it is not there, or was sealed under another key.
     pub fn open_root(&self, path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
+        self.open_root_with(path).map(|(seed, _)| seed)
+    }
+
+    fn sealed_root(&self, seed: &[u8; 32]) -> Result<Vec<u8>, KeyFileError> {
+        Cipher::new(&self.root.0)
+            .seal(seed, ROOT_AAD)
+            .ok_or(KeyFileError::Randomness)
+    }
+
+    /// The root key's seed, and whether it was sealed as older homes have it: under a key that the store key gives away.
+    fn open_root_with(&self, path: &Path) -> Result<(Zeroizing<[u8; 32]>, bool), KeyFileError> {
         let sealed = fs::read(path).map_err(|source| io_error(path, "read", source))?;
-        self.cipher(ROOT)
-            .open(&sealed, b"root")
-            .and_then(|seed| seed.as_slice().try_into().ok().map(Zeroizing::new))
+        let open = |key: &[u8; 32]| {
+            let seed = Cipher::new(key).open(&sealed, ROOT_AAD)?;
+            seed.as_slice().try_into().ok().map(Zeroizing::new)
+        };
+        open(&self.root.0)
+            .map(|seed| (seed, false))
+            .or_else(|| Some((open(&self.store.derive(ROOT.as_bytes()))?, true)))
             .ok_or_else(|| KeyFileError::Sealed { path: path.to_owned() })
-    }
-
-    fn cipher(&self, info: &str) -> Cipher {
-        Cipher(XChaCha20Poly1305::new(&(*self.derive(info.as_bytes())).into()))
-    }
-
-    #[expect(clippy::expect_used, reason = "HKDF-SHA256 gives up to 8,160 bytes; 32 always fit")]
-    fn derive(&self, info: &[u8]) -> Zeroizing<[u8; 32]> {
-        let mut key = Zeroizing::new([0; 32]);
-        Hkdf::<Sha256>::new(None, self.0.as_slice())
-            .expand(info, key.as_mut())
-            .expect("32 bytes fit");
-        key
     }
 }
 
 struct Cipher(XChaCha20Poly1305);
 
 impl Cipher {
+    fn new(key: &[u8; 32]) -> Self {
+        Self(XChaCha20Poly1305::new(key.into()))
+    }
+
     fn seal(&self, value: &[u8], aad: &[u8]) -> Option<Vec<u8>> {
         let nonce: [u8; NONCE] = random().ok()?;
         let payload = Payload { msg: value, aad };
@@ -217,21 +191,11 @@ fn random<const N: usize>() -> Result<[u8; N], KeyFileError> {
     Ok(bytes)
 }
 
-/// Writes a new file for its owner only, and makes sure that it is on disk.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    if let Some(parent) = path.parent() {
-        File::open(parent)?.sync_all()?;
-    }
-    Ok(())
-}
-
-fn io_error(path: &Path, what: &'static str, source: io::Error) -> KeyFileError {
-    KeyFileError::Io {
-        path: path.to_owned(),
-        what,
-        source,
-    }
+#[expect(clippy::expect_used, reason = "HKDF-SHA256 gives up to 8,160 bytes; 32 always fit")]
+fn derive(key: &[u8], info: &[u8]) -> Zeroizing<[u8; 32]> {
+    let mut derived = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::new(None, key)
+        .expand(info, derived.as_mut())
+        .expect("32 bytes fit");
+    derived
 }

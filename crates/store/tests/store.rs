@@ -31,7 +31,7 @@ mod secrecy;
 
 use porchlight_proto::Snapshot;
 use porchlight_proto::rows::Identity;
-use porchlight_store::vault::StoreKey;
+use porchlight_store::vault::{HomeKey, KeyFiles};
 use porchlight_store::{DurabilitySetting, OpenError, Opened, Store};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -50,8 +50,8 @@ impl Home {
             identity: sample::identity(1),
             transport: sample::bytes(2),
         };
-        let key = StoreKey::create(&home.key_file()).unwrap();
-        Store::create(&home.database(), &key, &home.identity, &home.transport).unwrap();
+        let key = home.key_files().create(None).unwrap();
+        Store::create(&home.database(), key.store(), &home.identity, &home.transport).unwrap();
         home
     }
 
@@ -67,12 +67,20 @@ impl Home {
         self.path().join("porchlight.db")
     }
 
-    fn key(&self) -> StoreKey {
-        StoreKey::read(&self.key_file()).unwrap()
+    fn key_files(&self) -> KeyFiles {
+        KeyFiles {
+            plain: self.key_file(),
+            wrapped: self.path().join("key.wrapped"),
+            roots: Vec::new(),
+        }
+    }
+
+    fn key(&self) -> HomeKey {
+        self.key_files().read().unwrap()
     }
 
     fn try_open(&self) -> Result<Opened, OpenError> {
-        Store::open(&self.database(), &self.key(), DurabilitySetting::Full)
+        Store::open(&self.database(), self.key().store(), DurabilitySetting::Full)
     }
 
     fn open(&self) -> Opened {

@@ -2,70 +2,15 @@
 
 use super::output::{Output, age, clean, since};
 use crate::clock::millis;
-use crate::config::{Config, Overrides};
 use crate::failure::{Exit, Failure};
-use crate::{home, run};
 use anyhow::{Context, Result};
 use porchlight_rpc::methods::{
     ContactList, IdentityShow, InviteCreate, METHODS, NetPeers, NodeInfo, NodeStop, PresenceSet,
 };
 use porchlight_rpc::{client::ClientError, types};
-use porchlight_wire::network::{DEFAULT_NETWORK, Network};
 use qrcode::{EcLevel, QrCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::time::Duration;
-
-pub(super) fn init(out: &Output, name: Option<&str>, network: Option<&str>) -> Result<()> {
-    if let Some(name) = name {
-        porchlight_wire::name::check_name(name)
-            .map_err(|error| Failure::new(Exit::Usage, "invalid_params", format!("--name: {error}")))?;
-    }
-    let network = Network::named(network.unwrap_or(DEFAULT_NETWORK))
-        .map_err(|error| Failure::new(Exit::Usage, "invalid_params", format!("--network: {error}")))?;
-    let made = home::create(&out.home, name, &network)?;
-    let home = out.home.display();
-    if out.json {
-        return out.object(&json!({
-            "home": home.to_string(),
-            "principal": made.principal.to_string(),
-            "node": made.node.to_string(),
-            "network": network.name(),
-        }));
-    }
-    out.line(&format!("made {home}"))?;
-    out.line(&format!("  principal  {}", made.principal))?;
-    out.line(&format!("  network    {}", network.name()))?;
-    out.line(&format!(
-        "  config     {}",
-        out.home.join(crate::config::FILE).display()
-    ))?;
-    out.line("keep this folder to yourself: whoever has it speaks for you, and nobody can give it back to you.")?;
-    out.line("")?;
-    out.line("next:")?;
-    out.line("  put a seed peer into config.toml (seed_peers), or give one with --seed-peer; then")?;
-    out.line(&format!("  {}", out.command("run")))?;
-    out.line(&format!(
-        "  {}    in another terminal, to invite someone",
-        out.command("invite new")
-    ))
-}
-
-pub(super) async fn run(out: &Output, overrides: &Overrides) -> Result<()> {
-    if !home::exists(&out.home) {
-        return Err(Failure::new(
-            Exit::NotFound,
-            "not_found",
-            format!("there is no home in {}", out.home.display()),
-        )
-        .hint(format!("make one with: {}", out.command("init")))
-        .into());
-    }
-    let config = Config::read(&out.home, overrides).map_err(|error| {
-        Failure::new(Exit::Usage, "invalid_config", error.to_string())
-            .hint("mend the line and start again; `porchlight run --help` shows the flags")
-    })?;
-    run::run(&out.home, config).await
-}
 
 pub(super) async fn stop(out: &Output) -> Result<()> {
     let mut client = out.client().await?;

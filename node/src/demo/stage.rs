@@ -1,6 +1,7 @@
 //! Real processes and their homes: started, stopped, killed, cleaned up. For the demo, and for the tests of whole nodes.
 
 use crate::config;
+use crate::passphrase::Source;
 use anyhow::{Context, Result, bail, ensure};
 use porchlight_rpc::Client;
 use porchlight_rpc::methods::{NetPeers, NodeInfo, NodeStop};
@@ -91,6 +92,11 @@ impl Stage {
         self.folder.join(name)
     }
 
+    /// Where the passphrase of a home is, if it has one: a node that finds it there is started with it.
+    pub fn passphrase_file(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.passphrase"))
+    }
+
     /// What a node printed.
     pub fn log(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.log"))
@@ -140,6 +146,9 @@ impl Stage {
                 command.args(["--listen", listen]);
             }
         }
+        if self.passphrase_file(name).exists() {
+            command.arg("--passphrase-file").arg(self.passphrase_file(name));
+        }
         for (relay, address) in &self.relays {
             if *relay != name {
                 command.args(["--seed-peer", address]);
@@ -183,7 +192,9 @@ impl Stage {
             return Ok(());
         }
         let told = (!RELAYS.contains(&name)).then_some(name);
-        crate::home::create(&home, told, &Network::named(NETWORK)?)?;
+        let file = self.passphrase_file(name);
+        let passphrase = file.exists().then(|| Source::File(file).take_new()).transpose()?;
+        crate::home::create(&home, told, &Network::named(NETWORK)?, passphrase.as_ref())?;
         let path = home.join(config::FILE);
         let mut text = std::fs::read_to_string(&path)?;
         for (usual, here) in PACES {

@@ -125,7 +125,7 @@ async fn what_was_merely_observed_costs_no_sync() {
 #[tokio::test]
 async fn the_setting_relaxes_every_promise() {
     let home = Home::new();
-    let opened = Store::open(&home.database(), &home.key(), DurabilitySetting::Normal).unwrap();
+    let opened = Store::open(&home.database(), home.key().store(), DurabilitySetting::Normal).unwrap();
     opened.store.commit(ceiling(7)).await.unwrap();
     assert_eq!((opened.store.stats().transactions, opened.store.stats().syncs), (1, 0));
     assert_eq!(home.snapshot().ceiling, 7);

@@ -59,7 +59,7 @@ fn sealed_in(home: &Home, expected: &str) {
 #[tokio::test]
 async fn another_homes_key_opens_nothing() {
     let (home, other) = (furnished().await, Home::new());
-    let error = Store::open(&home.database(), &other.key(), DurabilitySetting::Full).unwrap_err();
+    let error = Store::open(&home.database(), other.key().store(), DurabilitySetting::Full).unwrap_err();
     assert!(matches!(error, OpenError::Sealed { table: "node" }), "{error}");
     assert!(error.to_string().contains("key file"), "{error}");
     // And nothing was changed by the attempt.
@@ -243,7 +243,7 @@ async fn a_newer_schema_is_refused_with_both_numbers_and_left_as_it_is() {
 async fn a_home_is_not_made_over_another() {
     let home = furnished().await;
     let before = home.snapshot();
-    let error = Store::create(&home.database(), &home.key(), &sample::identity(9), &[0; 32]).unwrap_err();
+    let error = Store::create(&home.database(), home.key().store(), &sample::identity(9), &[0; 32]).unwrap_err();
     assert!(matches!(error, OpenError::Sqlite { .. }), "{error}");
     assert_eq!(home.snapshot(), before);
 }

@@ -1,7 +1,8 @@
 //! The key file, and what is sealed under it beside the database.
 
 use crate::{Home, sample};
-use porchlight_store::vault::{KeyFileError, StoreKey};
+use porchlight_store::vault::KeyFileError;
+use porchlight_store::{OpenError, Store};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -14,7 +15,7 @@ fn mode(path: &Path) -> u32 {
 fn the_key_file_is_for_its_owner_only() {
     let home = Home::new();
     assert_eq!(mode(&home.key_file()), 0o600);
-    assert_eq!(fs::metadata(home.key_file()).unwrap().len(), 32);
+    assert_eq!(fs::metadata(home.key_file()).unwrap().len(), 64);
 }
 
 #[test]
@@ -22,7 +23,7 @@ fn a_key_file_that_others_can_read_is_refused() {
     let home = Home::new();
     for bad in [0o640, 0o604, 0o644, 0o620, 0o601, 0o777] {
         fs::set_permissions(home.key_file(), Permissions::from_mode(bad)).unwrap();
-        let error = StoreKey::read(&home.key_file()).unwrap_err();
+        let error = home.key_files().read().unwrap_err();
         assert!(
             matches!(error, KeyFileError::Exposed { mode, .. } if mode == bad),
             "{error}"
@@ -35,28 +36,29 @@ fn a_key_file_that_others_can_read_is_refused() {
     }
     for good in [0o600, 0o400] {
         fs::set_permissions(home.key_file(), Permissions::from_mode(good)).unwrap();
-        StoreKey::read(&home.key_file()).unwrap();
+        home.key_files().read().unwrap();
     }
 }
 
 #[test]
 fn a_key_file_of_another_length_is_refused() {
     let home = Home::new();
-    for (length, got) in [(0, 0), (31, 31), (33, 33), (1_000_000, 33)] {
+    for (length, got) in [(0, 0), (31, 31), (33, 33), (63, 63), (1_000_000, 65)] {
         fs::write(home.key_file(), vec![7; length]).unwrap();
-        let error = StoreKey::read(&home.key_file()).unwrap_err();
+        let error = home.key_files().read().unwrap_err();
         assert!(
             matches!(error, KeyFileError::Length { got: it, .. } if it == got),
             "{error}"
         );
-        assert!(error.to_string().contains("32 bytes"), "{error}");
+        assert!(error.to_string().contains("64 bytes"), "{error}");
     }
 }
 
 #[test]
 fn a_key_file_that_is_not_there_is_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let error = StoreKey::read(&folder.path().join("key")).unwrap_err();
+    let home = Home::new();
+    fs::remove_file(home.key_file()).unwrap();
+    let error = home.key_files().read().unwrap_err();
     assert!(matches!(error, KeyFileError::Io { .. }), "{error}");
     assert!(error.to_string().contains("/key"), "{error}");
 }
@@ -65,7 +67,7 @@ fn a_key_file_that_is_not_there_is_named() {
 fn a_key_file_is_never_written_over() {
     let home = Home::new();
     let before = fs::read(home.key_file()).unwrap();
-    let error = StoreKey::create(&home.key_file()).unwrap_err();
+    let error = home.key_files().create(None).unwrap_err();
     assert!(matches!(error, KeyFileError::Io { .. }), "{error}");
     assert_eq!(fs::read(home.key_file()).unwrap(), before);
 }
@@ -75,7 +77,7 @@ fn two_homes_have_two_keys_and_none_shows() {
     let (one, two) = (Home::new(), Home::new());
     let bytes = fs::read(one.key_file()).unwrap();
     assert_ne!(bytes, fs::read(two.key_file()).unwrap());
-    assert_eq!(format!("{:?}", one.key()), "StoreKey(redacted)");
+    assert_eq!(format!("{:?}", one.key()), "HomeKey(redacted)");
 }
 
 #[test]
@@ -111,4 +113,12 @@ fn the_root_key_opens_under_its_own_key_file_only() {
             "byte {place}"
         );
     }
+}
+
+#[test]
+fn whose_database_it_is_can_be_told_without_changing_it() {
+    let (home, other) = (Home::new(), Home::new());
+    Store::check(&home.database(), home.key().store()).unwrap();
+    let error = Store::check(&home.database(), other.key().store()).unwrap_err();
+    assert!(matches!(error, OpenError::Sealed { .. }), "{error}");
 }

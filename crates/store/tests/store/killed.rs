@@ -4,7 +4,7 @@
 
 use crate::sample;
 use porchlight_proto::Write;
-use porchlight_store::vault::StoreKey;
+use porchlight_store::vault::KeyFiles;
 use porchlight_store::{DurabilitySetting, Store};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write as _};
@@ -31,8 +31,13 @@ fn commit(number: u64) -> Vec<Write> {
 }
 
 fn open(home: &Path) -> porchlight_store::Opened {
-    let key = StoreKey::read(&home.join("key")).unwrap();
-    Store::open(&home.join("porchlight.db"), &key, DurabilitySetting::Full).unwrap()
+    let files = KeyFiles {
+        plain: home.join("key"),
+        wrapped: home.join("key.wrapped"),
+        roots: Vec::new(),
+    };
+    let key = files.read().unwrap();
+    Store::open(&home.join("porchlight.db"), key.store(), DurabilitySetting::Full).unwrap()
 }
 
 /// Not a test of its own: what the killed process does. Without [`HOME`] it does nothing.

@@ -1,0 +1,104 @@
+//! The commands that work on a home itself: they make it, change what guards it, and open it for its node.
+
+use super::output::Output;
+use crate::config::{Config, Overrides};
+use crate::failure::{Exit, Failure};
+use crate::home::{self, Home, PassphraseChange};
+use crate::passphrase::Source;
+use crate::run;
+use anyhow::Result;
+use porchlight_wire::network::{DEFAULT_NETWORK, Network};
+use serde_json::json;
+use std::path::Path;
+
+pub(super) fn init(out: &Output, name: Option<&str>, network: Option<&str>, passphrase: Option<&Source>) -> Result<()> {
+    if let Some(name) = name {
+        porchlight_wire::name::check_name(name)
+            .map_err(|error| Failure::new(Exit::Usage, "invalid_params", format!("--name: {error}")))?;
+    }
+    let network = Network::named(network.unwrap_or(DEFAULT_NETWORK))
+        .map_err(|error| Failure::new(Exit::Usage, "invalid_params", format!("--network: {error}")))?;
+    // Before anybody is asked for a passphrase.
+    home::refuse_existing(&out.home)?;
+    let passphrase = passphrase.map(Source::take_new).transpose()?;
+    let made = home::create(&out.home, name, &network, passphrase.as_ref())?;
+    let home = out.home.display();
+    if out.json {
+        return out.object(&json!({
+            "home": home.to_string(),
+            "principal": made.principal.to_string(),
+            "node": made.node.to_string(),
+            "network": network.name(),
+            "passphrase": passphrase.is_some(),
+        }));
+    }
+    out.line(&format!("made {home}"))?;
+    out.line(&format!("  principal  {}", made.principal))?;
+    out.line(&format!("  network    {}", network.name()))?;
+    out.line(&format!(
+        "  config     {}",
+        out.home.join(crate::config::FILE).display()
+    ))?;
+    if passphrase.is_some() {
+        out.line(
+            "its key is wrapped under the passphrase, which `run` asks for. Keep both this folder and the passphrase:",
+        )?;
+        out.line("without either of them nobody can speak for you again, and nobody can give it back to you.")?;
+    } else {
+        out.line("keep this folder to yourself: whoever has it speaks for you, and nobody can give it back to you.")?;
+    }
+    out.line("")?;
+    out.line("next:")?;
+    out.line("  put a seed peer into config.toml (seed_peers), or give one with --seed-peer; then")?;
+    out.line(&format!("  {}", out.command("run")))?;
+    out.line(&format!(
+        "  {}    in another terminal, to invite someone",
+        out.command("invite new")
+    ))
+}
+
+/// Reads the configuration and opens the home, asking for its passphrase if it has one.
+pub(super) fn open(out: &Output, overrides: &Overrides, passphrase: &Source) -> Result<(Config, Home)> {
+    home::refuse_missing(&out.home)?;
+    let config = Config::read(&out.home, overrides).map_err(|error| {
+        Failure::new(Exit::Usage, "invalid_config", error.to_string())
+            .hint("mend the line and start again; `porchlight run --help` shows the flags")
+    })?;
+    let home = run::open(&out.home, &config, passphrase)?;
+    Ok((config, home))
+}
+
+pub(super) fn set_passphrase(out: &Output, old: Option<&Path>, new: Option<&Path>) -> Result<()> {
+    home::refuse_missing(&out.home)?;
+    let change = home::set_passphrase(&out.home, &Source::of(old), &Source::of(new))?;
+    changed(out, change)
+}
+
+pub(super) fn remove_passphrase(out: &Output, file: Option<&Path>) -> Result<()> {
+    home::refuse_missing(&out.home)?;
+    let change = home::remove_passphrase(&out.home, &Source::of(file))?;
+    changed(out, change)
+}
+
+fn changed(out: &Output, change: PassphraseChange) -> Result<()> {
+    if out.json {
+        let has_one = matches!(change, PassphraseChange::Set | PassphraseChange::Replaced);
+        return out.object(&json!({"home": out.home.display().to_string(), "passphrase": has_one}));
+    }
+    match change {
+        PassphraseChange::Set => {
+            out.line("the home's key is wrapped under the passphrase now, which `run` asks for.")?;
+            out.line(
+                "copies of the folder from before still have the key in clear, and a disk may keep what was removed from it.",
+            )
+        }
+        PassphraseChange::Replaced => {
+            out.line("the home's key is wrapped under the new passphrase now.")?;
+            out.line("copies of the folder from before still open by the old one.")
+        }
+        PassphraseChange::Removed => {
+            out.line("the home has no passphrase any more: whoever has the folder speaks for you.")
+        }
+        PassphraseChange::NothingToRemove => out.line("the home has no passphrase; nothing was changed."),
+    }
+}
