@@ -14,18 +14,24 @@
 
 #[path = "nodes/access.rs"]
 mod access;
+#[path = "nodes/api.rs"]
+mod api;
 #[path = "nodes/command_line.rs"]
 mod command_line;
 #[path = "nodes/crashes.rs"]
 mod crashes;
 #[path = "nodes/first_contact.rs"]
 mod first_contact;
+#[path = "api/judge.rs"]
+mod judge;
 #[path = "nodes/passphrase.rs"]
 mod passphrase;
 #[path = "nodes/presence.rs"]
 mod presence;
 #[path = "nodes/secrecy.rs"]
 mod secrecy;
+#[path = "nodes/tap.rs"]
+mod tap;
 #[path = "nodes/town.rs"]
 mod town;
 #[path = "nodes/transports.rs"]

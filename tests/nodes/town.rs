@@ -1,17 +1,25 @@
 //! What the tests of whole nodes share: a stage with two relays, and people on it.
 
+use super::judge::SCHEMAS;
+use super::tap::Tap;
 use porchlight::demo::person::Person;
 use porchlight::demo::stage::Stage;
 use serde_json::Value;
+use std::path::PathBuf;
 use std::process::Output;
 use tokio::process::Command;
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_porchlight");
 
-/// An empty stage.
+/// An empty stage. Whatever is said to its nodes is held against the schemas of the API.
 pub fn stage() -> Stage {
-    Stage::set(PROGRAM.into()).unwrap()
+    stage_of(PROGRAM.into())
+}
+
+/// One whose nodes are of another program.
+pub fn stage_of(program: PathBuf) -> Stage {
+    Stage::set(program).unwrap().overheard_by(Tap::new())
 }
 
 /// A stage with both relays up.
@@ -85,9 +93,68 @@ pub async fn porchlight(stage: &Stage, name: &str, args: &[&str]) -> Ran {
         .output()
         .await
         .unwrap();
-    Ran {
+    let ran = Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
+    };
+    if ran.code == 0 && args.contains(&"--json") {
+        let words: Vec<&str> = args.iter().copied().filter(|word| *word != "--json").collect();
+        check_printed(&words, &ran.stdout);
+    }
+    ran
+}
+
+/// What a command prints with `--json` if all goes well.
+enum Prints<'a> {
+    /// The reply of a method.
+    Reply(&'a str),
+    /// Events, one in each line.
+    Events,
+    /// Something of its own: it calls no method.
+    Own,
+}
+
+/// Holds what a command printed as JSON against the schema of what it prints.
+fn check_printed(words: &[&str], stdout: &str) {
+    let prints = match words {
+        ["init" | "passphrase", ..] => Prints::Own,
+        ["status"] => Prints::Reply("node.info"),
+        ["stop"] => Prints::Reply("node.stop"),
+        ["id", "show"] => Prints::Reply("identity.show"),
+        ["net", "peers"] => Prints::Reply("net.peers"),
+        ["contacts"] => Prints::Reply("contact.list"),
+        ["contact", "remove", _] => Prints::Reply("contact.remove"),
+        ["contact", "rename" | "view", ..] => Prints::Reply("contact.update"),
+        ["view", "list"] => Prints::Reply("view.list"),
+        ["view", "create", ..] => Prints::Reply("view.create"),
+        ["view", "delete", _] => Prints::Reply("view.delete"),
+        ["grant", "list"] => Prints::Reply("grant.list"),
+        ["grant", "revoke", _] => Prints::Reply("grant.revoke"),
+        ["watchers"] => Prints::Reply("watcher.list"),
+        ["subscribe", _] => Prints::Reply("presence.subscribe"),
+        ["unsubscribe", _] => Prints::Reply("presence.unsubscribe"),
+        ["invite", "new", ..] => Prints::Reply("invite.create"),
+        ["invite", "list"] => Prints::Reply("invite.list"),
+        ["invite", "revoke", _] => Prints::Reply("invite.revoke"),
+        ["add", ..] => Prints::Reply("contact.add"),
+        ["presence", "set", ..] => Prints::Reply("presence.set"),
+        ["who"] => Prints::Reply("presence.list"),
+        ["who", _] => Prints::Reply("presence.get"),
+        ["events", ..] => Prints::Events,
+        ["rpc", method, ..] => Prints::Reply(method),
+        _ => panic!(
+            "say in tests/nodes/town.rs what `porchlight {} --json` prints",
+            words.join(" ")
+        ),
+    };
+    for line in stdout.lines() {
+        let printed: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let fits = match prints {
+            Prints::Reply(method) => SCHEMAS.reply(method, &printed),
+            Prints::Events => SCHEMAS.event(&printed),
+            Prints::Own => Ok(()),
+        };
+        fits.unwrap_or_else(|error| panic!("{words:?} printed {line}: {error}"));
     }
 }

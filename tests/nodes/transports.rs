@@ -1,6 +1,6 @@
 //! QUIC, and the local network without anybody else.
 
-use super::town::{PROGRAM, befriend, join, stage};
+use super::town::{PROGRAM, befriend, join, stage, stage_of};
 use porchlight::demo::person::Person;
 use porchlight::demo::stage::{RELAYS, Stage};
 use porchlight_rpc::methods::{NetPeers, NodeInfo};
@@ -111,7 +111,7 @@ async fn two_nodes_on_one_segment_find_each_other_without_relay_or_seed_peer() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let mut stage = Stage::set(segment.program(folder.path())).unwrap();
+    let mut stage = stage_of(segment.program(folder.path()));
     for name in ["alice", "bob"] {
         let changes = [
             (

@@ -21,7 +21,7 @@ const OPENRPC: &str = "1.3.2";
 /// Where OpenRPC has the schemas that others refer to.
 const COMPONENTS: &str = "/components/schemas";
 
-/// Calls and events as they went over a socket: made by the tests of whole nodes.
+/// Calls and events as they went over a socket: recorded by the tests of whole nodes.
 const EXAMPLES: &str = include_str!("../examples.json");
 
 /// How a type looks as JSON.

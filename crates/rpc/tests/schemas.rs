@@ -4,13 +4,20 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations,
     reason = "clippy takes the helpers of an integration test for library code"
 )]
 
+#[path = "../../../tests/api/judge.rs"]
+mod judge;
+
 use jsonschema::Draft;
+use judge::{SCHEMAS, Talk};
 use porchlight_rpc::events::EVENTS;
 use porchlight_rpc::schema::{Examples, openrpc, pages};
-use porchlight_rpc::{Kind, METHODS};
+use porchlight_rpc::{Call, Kind, METHODS, RpcError};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -225,4 +232,118 @@ fn the_openrpc_document_is_one_and_has_every_method() {
         let pointer = reference.strip_prefix('#').unwrap();
         assert!(document.pointer(pointer).is_some(), "{reference} is nowhere");
     }
+}
+
+#[test]
+fn every_method_and_event_has_an_example_that_fits() {
+    /// What records those that are missing or do not fit.
+    const RECORD: &str = "UPDATE_EXAMPLES=1 cargo test --release -p porchlight --test nodes examples";
+    let kept: Examples = serde_json::from_str(include_str!("../examples.json")).unwrap();
+    for method in METHODS {
+        let name = method.name;
+        let examples = kept.methods.get(name).map_or(&[][..], Vec::as_slice);
+        assert!(
+            !examples.is_empty(),
+            "{name} has no example; record one with\n  {RECORD}\n"
+        );
+        for example in examples {
+            SCHEMAS
+                .parameters(name, &example.parameters)
+                .and_then(|()| SCHEMAS.reply(name, &example.reply))
+                .unwrap_or_else(|error| panic!("the example of {name}: {error}; record it anew with\n  {RECORD}\n"));
+            let call = Call::parse(name, example.parameters.clone()).unwrap();
+            assert_eq!(call.method(), name);
+        }
+    }
+    for event in EVENTS {
+        let kind = event.kind;
+        let example = kept.events.get(kind);
+        let example = example.unwrap_or_else(|| panic!("{kind} has no example; record one with\n  {RECORD}\n"));
+        assert_eq!(example.kind, kind);
+        SCHEMAS
+            .event(&serde_json::to_value(example).unwrap())
+            .unwrap_or_else(|error| panic!("the example of {kind}: {error}; record it anew with\n  {RECORD}\n"));
+    }
+}
+
+/// What is found of one call and its answer.
+fn judged(method: &str, parameters: &Value, answer: &Value) -> Result<judge::Line, String> {
+    let mut talk = Talk::default();
+    let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters});
+    talk.sent(request.to_string().as_bytes());
+    let mut line = json!({"jsonrpc": "2.0", "id": 1});
+    line.as_object_mut()
+        .unwrap()
+        .extend(answer.as_object().unwrap().clone());
+    talk.got(line.to_string().as_bytes())
+}
+
+#[test]
+fn what_does_not_fit_is_found() {
+    let of_bob = json!({"contact": "bob"});
+    let removed = json!({"result": {"contact": "bob", "principal": "pl1"}});
+    assert_eq!(judged("contact.remove", &of_bob, &removed), Ok(judge::Line::Reply));
+    let wrong = [
+        // Replies: a field too many, one too few, another type, a word that is none, a time that is none.
+        (
+            "contact.remove",
+            of_bob.clone(),
+            json!({"result": {"contact": "bob", "principal": "pl1", "at": "now"}}),
+        ),
+        ("contact.remove", of_bob.clone(), json!({"result": {"contact": "bob"}})),
+        (
+            "contact.remove",
+            of_bob.clone(),
+            json!({"result": {"contact": "bob", "principal": 1}}),
+        ),
+        (
+            "presence.subscribe",
+            of_bob.clone(),
+            json!({"result": {"contact": "bob", "subscription": "perhaps"}}),
+        ),
+        (
+            "presence.list",
+            json!({}),
+            json!({"result": {"own": {"status": "open", "since_at": "today"}, "contacts": []}}),
+        ),
+        // Parameters that the node should not have taken.
+        ("contact.remove", json!({"contct": "bob"}), removed.clone()),
+        ("contact.remove", json!({"contact": "bob", "and": 1}), removed),
+        (
+            "presence.subscribe",
+            json!({"contact": 1}),
+            json!({"error": RpcError::new(Kind::NotFound, "nobody")}),
+        ),
+        // Errors: one that is none of the method's, one that is no error.
+        (
+            "contact.remove",
+            of_bob.clone(),
+            json!({"error": RpcError::new(Kind::UsedUp, "used up")}),
+        ),
+        (
+            "contact.remove",
+            of_bob,
+            json!({"error": {"code": 1, "message": "nobody"}}),
+        ),
+        // Events in a reply.
+        (
+            "events.next",
+            json!({"consumer": "c"}),
+            json!({"result": {"more": false, "newest": 1, "events": [
+                {"number": 1, "at": "2026-01-02T03:04:05.678Z", "kind": "relay.lost", "data": {}}
+            ]}}),
+        ),
+    ];
+    for (method, parameters, answer) in wrong {
+        let judged = judged(method, &parameters, &answer);
+        assert!(judged.is_err(), "{method} {parameters} {answer}: {judged:?}");
+    }
+    let event = |kind: &str, data: Value| {
+        let event = json!({"number": 1, "at": "2026-01-02T03:04:05.678Z", "kind": kind, "data": data});
+        let pushed = json!({"jsonrpc": "2.0", "method": "event", "params": event});
+        Talk::default().got(pushed.to_string().as_bytes())
+    };
+    assert_eq!(event("relay.lost", json!({"node": "12D3"})), Ok(judge::Line::Event));
+    assert!(event("relay.lost", json!({"node": "12D3", "why": "?"})).is_err());
+    assert!(event("relay.found", json!({"node": "12D3"})).is_err());
 }

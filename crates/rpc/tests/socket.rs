@@ -7,6 +7,9 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::wildcard_enum_match_arm,
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations,
     reason = "clippy takes the helpers of an integration test for library code"
 )]
 
@@ -16,6 +19,8 @@ mod crowd;
 mod errors;
 #[path = "socket/events.rs"]
 mod events;
+#[path = "../../../tests/api/judge.rs"]
+mod judge;
 #[path = "socket/place.rs"]
 mod place;
 #[path = "socket/requests.rs"]

@@ -44,6 +44,15 @@ const PACES: [(&str, &str); 6] = [
     ),
 ];
 
+/// Stands between nodes and their clients, so that tests can see what is said.
+pub trait Between: std::fmt::Debug + Send + Sync {
+    /// A node answers on this socket, and nobody has used it yet.
+    fn came(&self, socket: &Path);
+
+    /// The node that answered there is gone.
+    fn gone(&self, socket: &Path);
+}
+
 /// All processes and their homes. When it is dropped, every process is killed and everything is removed; after a panic
 /// the folder stays, to be looked at.
 #[derive(Debug)]
@@ -55,6 +64,8 @@ pub struct Stage {
     nodes: BTreeMap<String, Child>,
     /// Where the relays listen, once they have been started.
     relays: BTreeMap<&'static str, String>,
+    /// Who stands between nodes and clients, if anyone.
+    between: Option<Box<dyn Between>>,
 }
 
 impl Stage {
@@ -74,7 +85,15 @@ impl Stage {
             program,
             nodes: BTreeMap::new(),
             relays: BTreeMap::new(),
+            between: None,
         })
+    }
+
+    /// Has all that is said to nodes started from now on go by way of `between`.
+    #[must_use]
+    pub fn overheard_by(mut self, between: impl Between + 'static) -> Self {
+        self.between = Some(Box::new(between));
+        self
     }
 
     /// Where everything is.
@@ -178,7 +197,11 @@ impl Stage {
         })
         .await;
         self.nodes.insert(name.to_owned(), child);
-        answered.with_context(|| format!("{name}'s node does not answer"))?
+        answered.with_context(|| format!("{name}'s node does not answer"))??;
+        if let Some(between) = &self.between {
+            between.came(&crate::home::socket(&home));
+        }
+        Ok(())
     }
 
     /// Makes the home of a node if there is none.
@@ -264,6 +287,7 @@ impl Stage {
             .await
             .with_context(|| format!("{name}'s node does not end"))??;
         ensure!(status.success(), "expected {name}'s node to end well, got {status}");
+        self.ended(name);
         Ok(())
     }
 
@@ -275,7 +299,14 @@ impl Stage {
     pub async fn kill(&mut self, name: &str) -> Result<()> {
         let mut child = self.nodes.remove(name).context("it does not run")?;
         child.kill().await?;
+        self.ended(name);
         Ok(())
+    }
+
+    fn ended(&self, name: &str) {
+        if let Some(between) = &self.between {
+            between.gone(&crate::home::socket(&self.home(name)));
+        }
     }
 
     /// Ends all processes and removes everything.

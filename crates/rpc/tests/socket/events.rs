@@ -1,6 +1,6 @@
 //! Events that are pushed.
 
-use crate::site::{LONG, Site, event, patiently, request, settle, settle_a_little, subscribe, until};
+use crate::site::{Site, event, long_note, patiently, request, settle, settle_a_little, subscribe, until};
 use porchlight_rpc::methods::{ContactList, EventsSubscribe};
 use porchlight_rpc::server::{CALLS, SUBSCRIPTIONS};
 use porchlight_rpc::types::Event;
@@ -109,7 +109,8 @@ async fn a_subscriber_that_never_reads_holds_up_neither_the_others_nor_the_handl
     until(|| site.desk.subscriptions().len() == 2).await;
     let (senders, mut taken) = (site.desk.subscriptions(), 0_u64);
     let big = Event {
-        data: json!({"note": "x".repeat(LONG)}),
+        kind: "presence.own_changed".to_owned(),
+        data: json!({"status": "open", "note": long_note()}),
         ..event(1)
     };
     // Events that wait for the deaf one are bounded: at some point no more are taken.

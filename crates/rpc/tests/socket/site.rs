@@ -1,5 +1,6 @@
 //! A server with a handler that is told what to answer, and a client that can send anything.
 
+use crate::judge::Talk;
 use porchlight_rpc::methods::ContactList;
 use porchlight_rpc::types::Event;
 use porchlight_rpc::{Call, Client, Handler, Kind, Method, RpcError, Server, types};
@@ -67,13 +68,18 @@ impl Handler for Desk {
                 format!("there is no contact called '{}'", params.contact),
             )
             .hint("`porchlight contacts` lists the contacts")),
-            Call::PresenceList(_) => Ok(json!({"long": "x".repeat(LONG)})),
+            Call::PresenceList(_) => {
+                let own = json!({"status": "open", "note": long_note(), "since_at": "2026-01-02T03:04:05.678Z"});
+                Ok(json!({"own": own, "contacts": []}))
+            }
             Call::ContactAdd(_) => Err(RpcError::new(Kind::Unreachable, "nobody could be reached")),
             Call::EventsSubscribe(params) if params.consumer == "refused" => {
                 Err(RpcError::new(Kind::RateLimited, "there is no room for another"))
             }
             Call::EventsSubscribe(params) => Ok(json!({"consumer": params.consumer, "acknowledged": 0, "newest": 0})),
-            _ => Ok(json!({"contacts": []})),
+            Call::ContactList(_) => Ok(json!({"contacts": []})),
+            Call::NodeInfo(_) => Ok(json!({"this": "is none of its replies"})),
+            _ => Err(RpcError::new(Kind::Internal, "nobody asks for that here")),
         }
     }
 
@@ -132,6 +138,10 @@ impl Site {
 pub(crate) struct Raw {
     pub(crate) read: Lines<BufReader<OwnedReadHalf>>,
     pub(crate) write: OwnedWriteHalf,
+    /// What is held against the schemas of what was sent and answered.
+    talk: Talk,
+    /// The beginning of a line that is to be sent.
+    begun: Vec<u8>,
 }
 
 impl Raw {
@@ -140,15 +150,23 @@ impl Raw {
         Self {
             read: BufReader::new(read).lines(),
             write,
+            talk: Talk::default(),
+            begun: Vec::new(),
         }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        self.begun.extend_from_slice(bytes);
+        while let Some(end) = self.begun.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.begun.drain(..=end).collect();
+            self.talk.sent(&line);
+        }
         self.write.write_all(bytes).await.unwrap();
     }
 
     pub(crate) async fn line(&mut self) -> Option<Value> {
         let line = patiently(self.read.next_line()).await.unwrap()?;
+        self.talk.got(line.as_bytes()).unwrap();
         Some(serde_json::from_str(&line).unwrap())
     }
 
@@ -199,6 +217,11 @@ pub(crate) fn event(number: u64) -> Event {
         kind: "node.started".to_owned(),
         data: json!({}),
     }
+}
+
+/// A note of [`LONG`] bytes.
+pub(crate) fn long_note() -> Value {
+    json!({"text": "x".repeat(LONG)})
 }
 
 pub(crate) async fn patiently<T>(future: impl Future<Output = T>) -> T {

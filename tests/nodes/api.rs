@@ -1,0 +1,186 @@
+//! The local API of whole nodes: that what is said is overheard, and one call of every method, from which the examples of
+//! docs/rpc are.
+
+use super::judge::SCHEMAS;
+use super::tap::Tap;
+use super::town::{PROGRAM, join, porchlight, with_relays};
+use porchlight::demo::person::Person;
+use porchlight::demo::stage::Stage;
+use porchlight_rpc::METHODS;
+use porchlight_rpc::events::EVENTS;
+use porchlight_rpc::methods::EventsSubscribe;
+use porchlight_rpc::schema::{Example, Examples};
+use porchlight_rpc::types::{self, Event};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+#[tokio::test]
+async fn all_that_is_said_to_a_node_is_held_against_the_schemas() {
+    let tap = Tap::new();
+    let seen = tap.seen();
+    let mut stage = Stage::set(PROGRAM.into()).unwrap().overheard_by(tap);
+    stage.start("alice").await.unwrap();
+    let replies = || seen.lock().unwrap().replies;
+    assert_eq!(replies(), 0);
+
+    assert_eq!(porchlight(&stage, "alice", &["status"]).await.code, 0);
+    assert_eq!(replies(), 1, "the command line");
+
+    let mut client = stage.client("alice").await.unwrap();
+    let subscribe = types::EventsSubscribe {
+        consumer: "doorbell".to_owned(),
+        from: Some("oldest".to_owned()),
+    };
+    client.call::<EventsSubscribe>(&subscribe).await.unwrap();
+    assert_eq!(replies(), 2, "the library's client");
+    client.next_event().await.unwrap();
+    assert!(seen.lock().unwrap().events >= 1);
+
+    // After a restart too.
+    stage.kill("alice").await.unwrap();
+    stage.start("alice").await.unwrap();
+    let mut bare = UnixStream::connect(stage.home("alice").join("rpc.sock")).unwrap();
+    bare.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"presence.get\",\"params\":{\"contct\":\"bob\"}}\n")
+        .unwrap();
+    let mut answer = String::new();
+    BufReader::new(bare).read_line(&mut answer).unwrap();
+    assert!(answer.contains("invalid_params"), "{answer}");
+    assert_eq!(seen.lock().unwrap().errors, 1, "a bare socket");
+    assert_eq!(seen.lock().unwrap().wrong, Vec::<String>::new());
+}
+
+/// Calls as they were made, by method, with what came back.
+#[derive(Default)]
+struct Story {
+    calls: BTreeMap<String, Example>,
+}
+
+impl Story {
+    async fn call(&mut self, person: &mut Person, method: &str, parameters: Value) -> Value {
+        let reply = person.calls.call_raw(method, parameters.clone()).await.unwrap();
+        let example = Example {
+            parameters,
+            reply: reply.clone(),
+        };
+        self.calls.insert(method.to_owned(), example);
+        reply
+    }
+}
+
+#[tokio::test]
+async fn every_method_answers_and_the_examples_are_of_that() {
+    let mut stage = with_relays().await;
+    let mut alice = join(&mut stage, "alice").await;
+    let mut bob = join(&mut stage, "bob").await;
+    let mut story = Story::default();
+
+    story.call(&mut alice, "identity.show", json!({})).await;
+    let made = json!({"uses": 1, "expires_in_ms": 604_800_000});
+    let invite = story.call(&mut alice, "invite.create", made).await;
+    let used = json!({"invite": invite["uri"], "name": "alice"});
+    story.call(&mut bob, "contact.add", used).await;
+    alice.subscribed("bob").await.unwrap();
+    bob.subscribed("alice").await.unwrap();
+    alice.told("bob is open", |told| told.status == "open").await.unwrap();
+
+    let away = json!({"status": "away", "note": {"text": "back at four", "lang": "en"}});
+    story.call(&mut alice, "presence.set", away).await;
+    let of_bob = json!({"contact": "bob"});
+    story.call(&mut alice, "presence.list", json!({})).await;
+    story.call(&mut alice, "presence.get", of_bob.clone()).await;
+    story.call(&mut alice, "contact.list", json!({})).await;
+    story.call(&mut alice, "net.peers", json!({})).await;
+    story.call(&mut alice, "node.info", json!({})).await;
+
+    let work = json!({"view": "work", "shows": "status"});
+    story.call(&mut alice, "view.create", work).await;
+    let moved = json!({"contact": "bob", "view": "work"});
+    story.call(&mut alice, "contact.update", moved).await;
+    story.call(&mut alice, "view.list", json!({})).await;
+    story.call(&mut alice, "grant.list", json!({})).await;
+    story.call(&mut alice, "watcher.list", json!({})).await;
+
+    story.call(&mut alice, "presence.unsubscribe", of_bob.clone()).await;
+    story.call(&mut alice, "presence.subscribe", of_bob.clone()).await;
+
+    let another = alice.calls.call_raw("invite.create", json!({"uses": 3})).await.unwrap();
+    story.call(&mut alice, "invite.list", json!({})).await;
+    let revoked = json!({"invite": another["invite"]});
+    story.call(&mut alice, "invite.revoke", revoked).await;
+
+    story.call(&mut alice, "grant.revoke", of_bob.clone()).await;
+    story.call(&mut alice, "contact.remove", of_bob).await;
+    story.call(&mut alice, "view.delete", json!({"view": "work"})).await;
+
+    // A relay goes, and alice's node goes and comes.
+    stage.kill("relay-2").await.unwrap();
+    alice.happened("lose a relay", "relay.lost", |_| true).await.unwrap();
+    stage.stop("alice").await.unwrap();
+    stage.start("alice").await.unwrap();
+    alice.reconnect(&stage).await.unwrap();
+    let from_the_start = json!({"consumer": "my-program", "from": "oldest"});
+    story.call(&mut alice, "events.subscribe", from_the_start).await;
+    let next = json!({"consumer": "my-program", "max": 1000});
+    let batch = alice.calls.call_raw("events.next", next).await.unwrap();
+    let events: Vec<Event> = serde_json::from_value(batch["events"].clone()).unwrap();
+    let next = json!({"consumer": "my-program", "max": 2, "wait_ms": 30_000});
+    let batch = story.call(&mut alice, "events.next", next).await;
+    let last = json!({"consumer": "my-program", "number": batch["events"][1]["number"]});
+    story.call(&mut alice, "events.ack", last).await;
+
+    story.call(&mut alice, "rpc.discover", json!({})).await;
+    story.call(&mut alice, "node.stop", json!({})).await;
+
+    for method in METHODS {
+        assert!(
+            story.calls.contains_key(method.name),
+            "let tests/nodes/api.rs call {} in this story, for the example in docs/rpc",
+            method.name
+        );
+    }
+    if std::env::var_os("UPDATE_EXAMPLES").is_some() {
+        keep(&stage, story, events);
+    }
+}
+
+/// Keeps those that are missing, or no longer fit what is kept.
+fn keep(stage: &Stage, story: Story, events: Vec<Event>) {
+    let mut kept = Examples::kept();
+    kept.methods
+        .retain(|method, _| METHODS.iter().any(|info| info.name == method));
+    kept.events
+        .retain(|kind, _| EVENTS.iter().any(|info| info.kind == kind));
+    for (method, mut example) in story.calls {
+        let fits = |kept: &Example| {
+            SCHEMAS.parameters(&method, &kept.parameters).is_ok() && SCHEMAS.reply(&method, &kept.reply).is_ok()
+        };
+        if kept.methods.get(&method).is_some_and(|kept| kept.iter().all(fits)) {
+            continue;
+        }
+        if method == "rpc.discover" {
+            // It has all examples in it, this one too.
+            example.reply["methods"] = json!([]);
+            example.reply["components"] = json!({});
+            example.reply["x-events"] = json!([]);
+        }
+        kept.methods.insert(method, vec![example]);
+    }
+    for event in events {
+        let fits = |kept: &Event| SCHEMAS.event(&serde_json::to_value(kept).unwrap()).is_ok();
+        if !kept.events.get(&event.kind).is_some_and(fits) {
+            kept.events.insert(event.kind.clone(), event);
+        }
+    }
+    let home = stage.home("alice");
+    let text = serde_json::to_string_pretty(&kept).unwrap();
+    let text = text.replace(home.to_str().unwrap(), "/home/alice/.local/share/porchlight");
+    assert!(
+        !text.contains(stage.folder().to_str().unwrap()),
+        "no path of this machine"
+    );
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/rpc/examples.json");
+    std::fs::write(path, format!("{text}\n")).unwrap();
+}
