@@ -28,6 +28,8 @@ mod judge;
 mod passphrase;
 #[path = "nodes/presence.rs"]
 mod presence;
+#[path = "nodes/reference.rs"]
+mod reference;
 #[path = "nodes/secrecy.rs"]
 mod secrecy;
 #[path = "nodes/tap.rs"]

@@ -1,6 +1,7 @@
 //! The command line: a client of the local API, and the way to start a node.
 //!
-//! Everything except what works on a home itself (`init`, `run`, `passphrase`, and `demo`) talks to a running node over its
+//! Everything except what works on a home itself (`init`, `run`, `passphrase`, and `demo`) or is about the program
+//! (`openrpc`, `completions`, `man`) talks to a running node over its
 //! socket; nothing here reads a database or a key.
 
 mod access;
@@ -9,6 +10,7 @@ mod commands;
 mod events;
 mod local;
 mod output;
+mod reference;
 mod who;
 
 use crate::config::{Overrides, default_home};
@@ -17,7 +19,9 @@ use crate::passphrase::{FILE_VARIABLE, Source};
 use access::{ContactCmd, GrantCmd, ViewCmd};
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use output::Output;
+use reference::MethodName;
 use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
@@ -229,10 +233,40 @@ Examples:
 A value is read as JSON if it is JSON, and as text otherwise. Without METHOD: lists the methods.")]
     Rpc {
         /// The method.
+        #[arg(value_parser = MethodName, hide_possible_values = true)]
         method: Option<String>,
         /// Its parameters.
         #[arg(value_name = "KEY=VALUE")]
         params: Vec<String>,
+    },
+    /// The local API as an OpenRPC document, from which documentation and clients can be made. Needs no node.
+    #[command(after_help = "Example:\n  porchlight openrpc > openrpc.json")]
+    Openrpc,
+    /// Completions of commands, options and methods for a shell.
+    #[command(after_help = "\
+Examples:
+  porchlight completions bash > ~/.local/share/bash-completion/completions/porchlight
+  porchlight completions zsh > ~/.local/share/zsh/site-functions/_porchlight
+  porchlight completions fish > ~/.config/fish/completions/porchlight.fish
+  porchlight completions elvish >> ~/.config/elvish/rc.elv
+  porchlight completions powershell >> $PROFILE
+
+The folder has to be there; for zsh it has to be in fpath, before compinit is run. New shells have them.")]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// The manual as man pages: the main one, or all of them into a folder.
+    #[command(after_help = "\
+Examples:
+  porchlight man | man -l -
+  porchlight man --dir ~/.local/share/man/man1
+
+After the second, `man porchlight` and `man porchlight-invite-new` show them.")]
+    Man {
+        /// Write a page for each command into this folder.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
     },
     /// See it work: two relays and two people as real processes, through the whole story.
     #[command(after_help = "Examples:\n  porchlight demo\n  porchlight demo --keep    leave it running to play with")]
@@ -358,7 +392,7 @@ impl Args {
 /// For [`fail`] to show.
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "whatever does not work on a home itself is asked of its node"
+    reason = "what needs no running node is named here; all else is asked of one"
 )]
 pub fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     let out = Output::new(args.json, args.home());
@@ -401,6 +435,9 @@ pub fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         Cmd::Passphrase {
             command: PassphraseCmd::Remove { passphrase_file },
         } => local::remove_passphrase(&out, passphrase_file.as_deref())?,
+        Cmd::Openrpc => reference::api(&out)?,
+        Cmd::Completions { shell } => reference::completions(&out, *shell)?,
+        Cmd::Man { dir } => reference::manual(&out, dir.as_deref())?,
         Cmd::Demo { keep } => return runtime()?.block_on(crate::demo::run(*keep, args.json)),
         asked => runtime()?.block_on(ask(&out, asked))?,
     }
@@ -451,8 +488,14 @@ async fn ask(out: &Output, command: &Cmd) -> anyhow::Result<()> {
         Cmd::Who { .. } => who::all(out).await?,
         Cmd::Events { follow, consumer } => events::events(out, *follow, consumer.as_deref()).await?,
         Cmd::Rpc { method, params } => commands::rpc(out, method.as_deref(), params).await?,
-        // These work on the home itself.
-        Cmd::Init { .. } | Cmd::Run { .. } | Cmd::Passphrase { .. } | Cmd::Demo { .. } => {}
+        // These need no running node.
+        Cmd::Init { .. }
+        | Cmd::Run { .. }
+        | Cmd::Passphrase { .. }
+        | Cmd::Openrpc
+        | Cmd::Completions { .. }
+        | Cmd::Man { .. }
+        | Cmd::Demo { .. } => {}
     }
     Ok(())
 }
