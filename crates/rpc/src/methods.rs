@@ -153,7 +153,31 @@ fn misfit(method: &str, error: impl std::fmt::Display) -> RpcError {
         Kind::InvalidParams,
         format!("the parameters of {method} do not fit: {error}"),
     )
-    .hint(format!("see docs/rpc.md, {method}"))
+    .hint(format!("{}; see docs/rpc.md, {method}", takes(method)))
+}
+
+/// Which parameters a method takes, for people.
+fn takes(method: &str) -> String {
+    let schema = METHODS
+        .iter()
+        .find(|known| known.name == method)
+        .map(|known| known.params.read());
+    let field = |name: &str| schema.as_ref().and_then(|schema| schema.get(name));
+    let needed = field("required").and_then(Value::as_array);
+    let needed: Vec<&str> = needed.into_iter().flatten().filter_map(Value::as_str).collect();
+    let others = field("properties").and_then(Value::as_object);
+    let others: Vec<&str> = others
+        .into_iter()
+        .flat_map(|others| others.keys())
+        .map(String::as_str)
+        .filter(|name| !needed.contains(name))
+        .collect();
+    match (&needed[..], &others[..]) {
+        ([], []) => "it takes no parameters".to_owned(),
+        (_, []) => format!("it takes {}", needed.join(", ")),
+        ([], _) => format!("it may take {}", others.join(", ")),
+        _ => format!("it takes {}, and may take {}", needed.join(", "), others.join(", ")),
+    }
 }
 
 fn unknown(method: &str) -> RpcError {
@@ -194,6 +218,18 @@ mod tests {
         let error = Call::parse("presence.get", serde_json::json!({"contct": "alice"})).unwrap_err();
         assert_eq!(error.data.kind, Kind::InvalidParams);
         assert!(error.message.contains("contct"), "{}", error.message);
+        assert!(error.data.hint.unwrap().starts_with("it takes contact; "));
+        let hint = |method: &str| {
+            let error = Call::parse(method, serde_json::json!({"no such": 1})).unwrap_err();
+            error.data.hint.unwrap().split(';').next().unwrap().to_owned()
+        };
+        assert_eq!(hint("node.info"), "it takes no parameters");
+        assert_eq!(hint("events.ack"), "it takes consumer, number");
+        assert_eq!(
+            hint("invite.create"),
+            "it may take expires_in_ms, idempotency_key, uses, view"
+        );
+        assert_eq!(hint("view.delete"), "it takes view, and may take idempotency_key");
         let error = Call::parse("presence.got", Value::Null).unwrap_err();
         assert_eq!(error.data.kind, Kind::MethodNotFound);
         assert!(error.data.hint.unwrap().contains("presence.get"));
