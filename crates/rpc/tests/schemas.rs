@@ -347,3 +347,40 @@ fn what_does_not_fit_is_found() {
     assert!(event("relay.lost", json!({"node": "12D3", "why": "?"})).is_err());
     assert!(event("relay.found", json!({"node": "12D3"})).is_err());
 }
+
+/// The fields of the object that a schema describes.
+fn fields(schema: &Value) -> Vec<String> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    properties.into_iter().flatten().map(|(name, _)| name.clone()).collect()
+}
+
+#[test]
+fn every_parameter_and_field_is_named_in_the_documentation() {
+    let page = include_str!("../../../docs/rpc.md");
+    let mut missing = Vec::new();
+    for method in METHODS {
+        let heading = format!("\n### {}\n", method.name);
+        let section = page.split(&heading).nth(1).unwrap_or_default();
+        let section = section.split("\n##").next().unwrap_or_default();
+        let reply = method.reply.written().to_value();
+        for field in fields(&method.params.read().to_value())
+            .into_iter()
+            .chain(fields(&reply))
+        {
+            if !section.contains(&format!("`{field}`")) && !section.contains(&format!("\"{field}\"")) {
+                missing.push(format!("{}: {field}", method.name));
+            }
+        }
+    }
+    for event in EVENTS {
+        let line = page
+            .lines()
+            .find(|line| line.starts_with("| `") && line.contains(&format!("`{}`", event.kind)));
+        for field in fields(&event.data.written().to_value()) {
+            if !line.is_some_and(|line| line.contains(&format!("`{field}`"))) {
+                missing.push(format!("{}: {field}", event.kind));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "docs/rpc.md does not name {missing:#?}");
+}
