@@ -3,14 +3,14 @@
 
 use super::judge::SCHEMAS;
 use super::tap::Tap;
-use super::town::{PROGRAM, join, porchlight, with_relays};
+use super::town::{PROGRAM, join, porchlight, stage, with_relays};
 use porchlight::demo::person::Person;
 use porchlight::demo::stage::Stage;
-use porchlight_rpc::METHODS;
 use porchlight_rpc::events::EVENTS;
 use porchlight_rpc::methods::EventsSubscribe;
 use porchlight_rpc::schema::{Example, Examples};
 use porchlight_rpc::types::{self, Event};
+use porchlight_rpc::{ClientError, Kind, METHODS};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -183,4 +183,85 @@ fn keep(stage: &Stage, story: Story, events: Vec<Event>) {
     );
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/rpc/examples.json");
     std::fs::write(path, format!("{text}\n")).unwrap();
+}
+
+/// Values of a parameter that its schema allows, and such that it refuses.
+fn either_side(schema: &Value) -> (Vec<Value>, Vec<Value>) {
+    let (mut allowed, mut refused) = (Vec::new(), Vec::new());
+    for word in schema["enum"].as_array().into_iter().flatten() {
+        allowed.push(word.clone());
+        refused.push(json!("no such word"));
+    }
+    if let Some(least) = schema["minimum"].as_i64() {
+        allowed.push(json!(least));
+        refused.push(json!(least - 1));
+    }
+    if let Some(most) = schema["maximum"].as_i64() {
+        allowed.push(json!(most));
+        refused.push(json!(most + 1));
+    }
+    if let Some(most) = schema["maxLength"].as_u64().and_then(|most| usize::try_from(most).ok()) {
+        allowed.push(json!("x".repeat(most)));
+        refused.extend([json!(""), json!("x".repeat(most + 1))]);
+    }
+    if schema["pattern"].is_string() {
+        refused.push(json!("two words"));
+    }
+    refused.push(json!([["neither a text nor a number"]]));
+    let optional = schema["type"]
+        .as_array()
+        .is_some_and(|types| types.contains(&json!("null")));
+    if optional { &mut allowed } else { &mut refused }.push(Value::Null);
+    (allowed, refused)
+}
+
+#[tokio::test]
+async fn a_node_refuses_what_the_schemas_refuse_and_takes_what_they_allow() {
+    let mut stage = stage();
+    stage.start("alice").await.unwrap();
+    let mut calls = stage.client("alice").await.unwrap();
+    let own = calls.call_raw("invite.create", json!({})).await.unwrap()["uri"].clone();
+    let examples = Examples::kept();
+    let mut tried = 0;
+    for method in METHODS {
+        let mut usual = examples.methods[method.name][0].parameters.clone();
+        if method.name == "contact.add" {
+            // Judged here, without asking anyone.
+            usual["invite"] = own.clone();
+        }
+        let schema = method.params.read().to_value();
+        let mut calls_to_make = vec![(json!({"no such parameter": 1}), false)];
+        let properties = schema["properties"].as_object();
+        for (name, property) in properties.into_iter().flatten() {
+            let with = |value: &Value| {
+                let mut parameters = usual.clone();
+                parameters[name] = value.clone();
+                parameters
+            };
+            let (allowed, refused) = either_side(property);
+            calls_to_make.extend(allowed.iter().map(|value| (with(value), true)));
+            calls_to_make.extend(refused.iter().map(|value| (with(value), false)));
+            let mut without = usual.clone();
+            without.as_object_mut().unwrap().remove(name);
+            let needed = schema["required"]
+                .as_array()
+                .is_some_and(|names| names.contains(&json!(name)));
+            calls_to_make.push((without, !needed));
+        }
+        for (parameters, fits) in calls_to_make {
+            assert_eq!(
+                SCHEMAS.parameters(method.name, &parameters).is_ok(),
+                fits,
+                "{} {parameters}",
+                method.name
+            );
+            let taken = match calls.call_raw(method.name, parameters.clone()).await {
+                Err(ClientError::Refused(error)) => error.data.kind != Kind::InvalidParams,
+                answered => answered.is_ok(),
+            };
+            assert_eq!(taken, fits, "{} {parameters}", method.name);
+            tried += 1;
+        }
+    }
+    assert!(tried > 4 * METHODS.len(), "{tried}");
 }

@@ -62,6 +62,7 @@ fn reading() -> SchemaSettings {
         // So that each parameter's schema stands by itself.
         .with(|settings| settings.inline_subschemas = true)
         .with_transform(RecursiveTransform(times))
+        .with_transform(RecursiveTransform(bounds))
         .with_transform(RecursiveTransform(one_line))
 }
 
@@ -84,6 +85,28 @@ fn times(schema: &mut Schema) {
         {
             property.insert("format".to_owned(), Value::from("date-time"));
         }
+    }
+}
+
+/// What holds of parameters by their names or types alone.
+fn bounds(schema: &mut Schema) {
+    if schema.get("format") == Some(&Value::from("uint32")) && schema.get("maximum").is_none() {
+        schema.insert("maximum".to_owned(), Value::from(u32::MAX));
+    }
+    let or_null = schema
+        .get("type")
+        .and_then(Value::as_array)
+        .is_some_and(|types| types.iter().any(|it| it == "null"));
+    if let Some(Value::Array(words)) = schema.get_mut("enum")
+        && or_null
+        && !words.contains(&Value::Null)
+    {
+        words.push(Value::Null);
+    }
+    if let Some(Value::Object(key)) = schema.pointer_mut("/properties/idempotency_key") {
+        key.insert("minLength".to_owned(), Value::from(1));
+        key.insert("maxLength".to_owned(), Value::from(64));
+        key.insert("pattern".to_owned(), Value::from("^[!-~]+$"));
     }
 }
 

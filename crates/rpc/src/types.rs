@@ -136,9 +136,11 @@ objects! {
     InviteCreate {
         /// How many may use it; 1 if not given.
         #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[schemars(range(min = 1, max = 100))]
         uses: Option<u32>,
         /// Until it ends; seven days if not given.
         #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[schemars(range(min = 60_000, max = 2_592_000_000_u64))]
         expires_in_ms: Option<u64>,
         /// The view its users are granted; `contacts` if not given.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -292,6 +294,7 @@ objects! {
     #[serde(deny_unknown_fields)]
     ViewCreate {
         /// Its name.
+        #[schemars(length(min = 1, max = 64))]
         view: String,
         /// `all` (if not given), or `status`: open, away, busy or closed, and nothing else.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -505,6 +508,7 @@ objects! {
     #[serde(deny_unknown_fields)]
     EventsSubscribe {
         /// The consumer's name.
+        #[schemars(length(min = 1, max = 64))]
         consumer: String,
         /// Where a new consumer begins: `oldest` (if not given) or `now`.
         #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -524,6 +528,7 @@ objects! {
     #[serde(deny_unknown_fields)]
     EventsNext {
         /// The consumer's name.
+        #[schemars(length(min = 1, max = 64))]
         consumer: String,
         /// At most so many; 100 if not given.
         #[serde(skip_serializing_if = "Option::is_none", default)]
