@@ -169,13 +169,14 @@ Examples:
         #[command(subcommand)]
         command: InviteCmd,
     },
-    /// Use an invite that you were given.
+    /// Use an invite that you were given, or watch somebody public by their id.
     #[command(after_help = "\
 Examples:
   porchlight add 'porchlight:aeaq...' --as bob
+  porchlight add pl1... --as news                  what they show to everyone; they are not told
   porchlight add 'porchlight:aeaq...' --wait 0s    do not wait for their answer")]
     Add {
-        /// The invite: the whole line that begins with 'porchlight:'.
+        /// The invite: the whole line that begins with 'porchlight:'; or a principal id.
         invite: String,
         /// Your name for them; what they call themselves if not given.
         #[arg(long = "as", value_name = "NAME")]
@@ -204,7 +205,7 @@ SOURCE  how it came: direct, gossip or relay while its node is seen; dht when it
         looked up; cache when it is what was known before
 HOLDS   how long it holds if nothing new comes")]
     Who {
-        /// One contact.
+        /// One contact, or the id of somebody public.
         name: Option<String>,
         /// Stay, and show every change.
         #[arg(long, conflicts_with = "name")]

@@ -38,9 +38,9 @@ pub fn net_input(event: NetEvent) -> Input {
                 BeaconSource::Follow(node) => input::BeaconSource::Follow(node),
             },
         },
-        NetEvent::Found { lookup, beacon } => Input::Found {
+        NetEvent::Found { lookup, record } => Input::Found {
             lookup: LookupId(lookup),
-            beacon,
+            record,
         },
         NetEvent::LookupDone { lookup, answered } => Input::LookupDone {
             lookup: LookupId(lookup),
@@ -70,10 +70,10 @@ pub fn net_input(event: NetEvent) -> Input {
 pub fn net_command(effect: Effect) -> Option<NetCommand> {
     Some(match effect {
         Effect::Gossip { beacon } => NetCommand::Gossip { beacon },
-        Effect::Put { put, beacon } => NetCommand::Put { id: put.0, beacon },
-        Effect::Lookup { lookup, addresses, at } => NetCommand::Lookup {
+        Effect::Put { put, record } => NetCommand::Put { id: put.0, record },
+        Effect::Lookup { lookup, places, at } => NetCommand::Lookup {
             id: lookup.0,
-            addresses,
+            places,
             at,
         },
         Effect::Topics { topics } => NetCommand::Topics { topics },

@@ -10,7 +10,7 @@ use porchlight_proto::input::RequestId;
 use porchlight_proto::{Command, CommandError, Effect, Input, Node, Reply, Snapshot, Step};
 use porchlight_store::Store;
 use porchlight_wire::beacon::find_work;
-use porchlight_wire::blind::BlindedKey;
+use porchlight_wire::record::Place;
 use std::collections::BTreeMap;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -87,8 +87,8 @@ pub struct Driver<T> {
     replies: BTreeMap<RequestId, oneshot::Sender<Result<Reply, CommandError>>>,
     last_request: u64,
     newest_event: watch::Sender<u64>,
-    worked: mpsc::Receiver<(BlindedKey, u64)>,
-    worker: mpsc::Sender<(BlindedKey, u64)>,
+    worked: mpsc::Receiver<(Place, u64)>,
+    worker: mpsc::Sender<(Place, u64)>,
     halted: bool,
 }
 
@@ -161,8 +161,8 @@ impl<T: TimeSource> Driver<T> {
         if let Ok(message) = self.messages.try_recv() {
             return self.on_message(message);
         }
-        let (pk, nonce) = self.worked.try_recv().ok()?;
-        Some(Input::Worked { pk, nonce })
+        let (place, nonce) = self.worked.try_recv().ok()?;
+        Some(Input::Worked { place, nonce })
     }
 
     /// The next input; none if something was dealt with that is none.
@@ -178,7 +178,7 @@ impl<T: TimeSource> Driver<T> {
         tokio::select! {
             event = self.net_events.recv() => Ok(Some(net_input(event.context("the network has ended")?))),
             Some(message) = self.messages.recv() => Ok(self.on_message(message)),
-            Some((pk, nonce)) = self.worked.recv() => Ok(Some(Input::Worked { pk, nonce })),
+            Some((place, nonce)) = self.worked.recv() => Ok(Some(Input::Worked { place, nonce })),
             () = asleep => Ok(Some(Input::Deadline)),
         }
     }
@@ -234,7 +234,7 @@ impl<T: TimeSource> Driver<T> {
             Effect::Events { newest } => {
                 self.newest_event.send_replace(newest);
             }
-            Effect::Work { pk, bits } => self.work(pk, bits),
+            Effect::Work { place, bits } => self.work(place, bits),
             Effect::Halt => self.halted = true,
             other => {
                 if let Some(command) = net_command(other) {
@@ -246,14 +246,14 @@ impl<T: TimeSource> Driver<T> {
     }
 
     /// Finds a proof of work beside the loop.
-    fn work(&self, pk: BlindedKey, bits: u8) {
+    fn work(&self, place: Place, bits: u8) {
         let worker = self.worker.clone();
         tokio::task::spawn_blocking(move || {
             let mut start = 0;
             while !worker.is_closed() {
-                if let Some(nonce) = find_work(&pk, bits, start, WORK_SLICE) {
+                if let Some(nonce) = find_work(place.as_bytes(), bits, start, WORK_SLICE) {
                     // A driver that has ended needs no nonce.
-                    let _ = worker.blocking_send((pk, nonce));
+                    let _ = worker.blocking_send((place, nonce));
                     return;
                 }
                 start += WORK_SLICE;

@@ -128,3 +128,38 @@ async fn an_invite_that_was_revoked_lets_nobody_in() {
     let nonsense = porchlight(&stage, "alice", &["invite", "revoke", "x"]).await;
     nonsense.failed(2, &["invite list"]);
 }
+
+#[tokio::test]
+async fn rfc2779_2_5_4_who_is_public_is_seen_by_whoever_knows_the_id() {
+    let mut stage = with_relays().await;
+    let mut alice = join(&mut stage, "alice").await;
+    let mut bob = join(&mut stage, "bob").await;
+    let id = alice.principal.clone();
+    porchlight(&stage, "bob", &["who", &id])
+        .await
+        .failed(5, &["nothing is public", "ask them for an invite"]);
+    let made = porchlight(&stage, "alice", &["view", "create", "public", "--shows", "status"]).await;
+    assert!(
+        made.stdout.contains("you are public") && made.stdout.contains(&id),
+        "{made:?}"
+    );
+    alice.set("busy", Some("not for everyone")).await.unwrap();
+    // The sheet is on its way: one who asks too early asks again.
+    let mut added = porchlight(&stage, "bob", &["add", &id, "--as", "news"]).await;
+    while added.code == 5 {
+        added = porchlight(&stage, "bob", &["add", &id, "--as", "news"]).await;
+    }
+    assert!(
+        added.stdout.contains("you watch what news shows to everyone"),
+        "{added:?}"
+    );
+    let told = bob.told("alice is busy", is("news", "busy")).await.unwrap();
+    assert!(told.notes.is_empty());
+    alice.set("away", None).await.unwrap();
+    bob.told("alice is away", is("news", "away")).await.unwrap();
+    let contacts = porchlight(&stage, "alice", &["contacts", "--json"]).await.json();
+    assert_eq!(contacts["contacts"].as_array().unwrap().len(), 0);
+    let ended = porchlight(&stage, "alice", &["view", "delete", "public"]).await;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    bob.cancelled("news").await.unwrap();
+}

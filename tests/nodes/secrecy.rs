@@ -13,9 +13,10 @@ async fn rfc2779_2_5_3_relays_and_a_stranger_read_nothing() {
     alice.set("busy", Some(NOTE)).await.unwrap();
     let told = bob.told("alice is busy", |told| told.status == "busy").await.unwrap();
     assert_eq!(told.notes[0].text, NOTE);
-    // The stranger is in the same topics and asks for her by her id, as those may who know it.
+    // The stranger is in the same topics and asks for her by her id, as those may who know it. Not even by that do relays learn
+    // her id.
     let refused = porchlight(&stage, "mallory", &["who", &alice.principal]).await;
-    refused.failed(5, &["there is no contact"]);
+    refused.failed(5, &["nothing is public"]);
 
     let mut secrets = vec![NOTE.as_bytes().to_vec()];
     for person in [&alice, &bob] {

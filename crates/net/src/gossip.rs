@@ -10,6 +10,7 @@ use libp2p::gossipsub::{
 use porchlight_wire::beacon::{VerifiedBeacon, topic};
 use porchlight_wire::blind::{BlindedKey, Kind};
 use porchlight_wire::network::{Network, TopicIndex};
+use porchlight_wire::record::{Place, VerifiedRecord};
 use porchlight_wire::shelf::Shelved;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -172,8 +173,9 @@ pub(crate) fn judge(
         counters.forged += 1;
         return Judgement::Forged;
     }
-    let known = records.shelf().get(&beacon.pk(), unix_now());
-    if known.is_some_and(|known| *known == beacon || !beacon.supersedes(known)) {
+    let record = VerifiedRecord::from(beacon.clone());
+    let known = records.shelf().get(&Place::Beacon(beacon.pk()), unix_now());
+    if known.is_some_and(|known| *known == record || !record.supersedes(known)) {
         counters.outdated += 1;
         return Judgement::Ignored;
     }
@@ -181,7 +183,7 @@ pub(crate) fn judge(
         counters.limited += 1;
         return Judgement::Ignored;
     }
-    if records.shelf_mut().put(beacon.clone(), unix_now()) == Shelved::Full {
+    if records.shelf_mut().put(record, unix_now()) == Shelved::Full {
         counters.limited += 1;
         return Judgement::Ignored;
     }

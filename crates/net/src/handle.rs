@@ -7,6 +7,7 @@ use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::frame::{Request, Response};
 use porchlight_wire::ids::{Address, NodeAddress, NodeId};
 use porchlight_wire::network::TopicIndex;
+use porchlight_wire::record::{Place, VerifiedRecord};
 use std::collections::BTreeSet;
 use tokio::sync::{mpsc, oneshot};
 
@@ -112,19 +113,19 @@ pub enum NetCommand {
         /// The beacon.
         beacon: VerifiedBeacon,
     },
-    /// Put a beacon into the DHT.
+    /// Put a record into the DHT.
     Put {
         /// Comes back in [`NetEvent::PutDone`].
         id: u64,
-        /// The beacon.
-        beacon: VerifiedBeacon,
+        /// The record.
+        record: VerifiedRecord,
     },
-    /// Ask the DHT, and these nodes, for what is at these addresses.
+    /// Ask the DHT for what is at these places, and these nodes for the beacons among it.
     Lookup {
         /// Comes back in [`NetEvent::Found`] and [`NetEvent::LookupDone`].
         id: u64,
         /// Where to look.
-        addresses: Vec<BlindedKey>,
+        places: Vec<Place>,
         /// Nodes to ask besides.
         at: Vec<NodeAddress>,
     },
@@ -208,12 +209,12 @@ pub enum NetEvent {
         /// How it came.
         source: BeaconSource,
     },
-    /// A lookup found a beacon; older ones may come too.
+    /// A lookup found a record; older ones may come too.
     Found {
         /// Which lookup.
         lookup: u64,
-        /// The beacon.
-        beacon: VerifiedBeacon,
+        /// The record.
+        record: VerifiedRecord,
     },
     /// A lookup has ended.
     LookupDone {

@@ -4,8 +4,7 @@
 
 use libp2p::PeerId;
 use libp2p::kad::QueryId;
-use porchlight_wire::beacon::VerifiedBeacon;
-use porchlight_wire::blind::BlindedKey;
+use porchlight_wire::record::{Place, VerifiedRecord};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
@@ -18,9 +17,9 @@ pub(crate) const UNDER_WAY: usize = 512;
 /// What a query of Kademlia is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// Of a lookup: the copies at one address.
-    Copies { lookup: u64, pk: BlindedKey },
-    /// Of a put: the servers closest to the address.
+    /// Of a lookup: the copies at one place.
+    Copies { lookup: u64, place: Place },
+    /// Of a put: the servers closest to the place.
     Closest { put: u64 },
     /// Of a put: giving them the record.
     Store { put: u64 },
@@ -41,8 +40,8 @@ pub(crate) struct Lookup {
     /// Nodes that answered, by DHT (the most of any query) and directly.
     pub(crate) answered_dht: u32,
     pub(crate) answered_directly: u32,
-    /// Copies seen at each address, and who had them.
-    pub(crate) copies: BTreeMap<BlindedKey, Vec<(PeerId, VerifiedBeacon)>>,
+    /// Copies seen at each place, and who had them.
+    pub(crate) copies: BTreeMap<Place, Vec<(PeerId, VerifiedRecord)>>,
 }
 
 impl Lookup {
@@ -50,8 +49,8 @@ impl Lookup {
         self.queries == 0 && self.asked == 0
     }
 
-    /// The newest copy at each address, and who had an older one.
-    pub(crate) fn outdated(&self) -> Vec<(VerifiedBeacon, Vec<PeerId>)> {
+    /// The newest copy at each place, and who had an older one.
+    pub(crate) fn outdated(&self) -> Vec<(VerifiedRecord, Vec<PeerId>)> {
         self.copies
             .values()
             .filter_map(|copies| {
@@ -75,7 +74,7 @@ impl Lookup {
 /// A put under way.
 #[derive(Debug)]
 pub(crate) struct Put {
-    pub(crate) beacon: VerifiedBeacon,
+    pub(crate) record: VerifiedRecord,
     pub(crate) asked: u32,
     /// Servers on which reading back found this record or a newer one.
     pub(crate) stored: BTreeSet<PeerId>,

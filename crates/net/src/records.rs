@@ -4,8 +4,9 @@
 use libp2p::PeerId;
 use libp2p::kad::store::{Error, RecordStore, Result};
 use libp2p::kad::{ProviderRecord, Record, RecordKey};
-use porchlight_wire::beacon::{BeaconError, VerifiedBeacon, dht_key, pk_of_dht_key};
+use porchlight_wire::beacon::{BeaconError, VerifiedBeacon};
 use porchlight_wire::network::Network;
+use porchlight_wire::record::{Place, RecordError, VerifiedRecord};
 use porchlight_wire::shelf::{Shelf, ShelfLimits, Shelved};
 use porchlight_wire::time::UnixMillis;
 use std::borrow::Cow;
@@ -17,7 +18,7 @@ pub(crate) fn unix_now() -> UnixMillis {
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Verified beacons, as libp2p's Kademlia wants to see them.
+/// Verified records, as libp2p's Kademlia wants to see them.
 #[derive(Debug)]
 pub(crate) struct Records {
     network: Network,
@@ -40,27 +41,23 @@ impl Records {
         &mut self.shelf
     }
 
-    /// Verifies bytes that came from outside.
+    /// Verifies a beacon that came by gossip or on a stream.
     pub(crate) fn verify(&self, bytes: &[u8]) -> std::result::Result<VerifiedBeacon, BeaconError> {
         VerifiedBeacon::verify(bytes, &self.network, unix_now())
     }
 
     /// Verifies a record of the DHT, and that it is kept under its own address.
-    pub(crate) fn verify_record(&self, record: &Record) -> std::result::Result<VerifiedBeacon, BeaconError> {
-        let beacon = self.verify(&record.value)?;
-        if pk_of_dht_key(record.key.as_ref()) == Some(beacon.pk()) {
-            Ok(beacon)
-        } else {
-            Err(BeaconError::Certificate)
-        }
+    pub(crate) fn verify_record(&self, record: &Record) -> std::result::Result<VerifiedRecord, RecordError> {
+        let place = Place::of_dht_key(record.key.as_ref()).ok_or(RecordError::OtherPlace)?;
+        VerifiedRecord::verify(&place, &record.value, &self.network, unix_now())
     }
 }
 
-/// A beacon as a record: without publisher and lifetime, which nobody could verify and which would say where it came from.
-pub(crate) fn record_of(beacon: &VerifiedBeacon) -> Record {
+/// A record as the DHT carries it: without publisher and lifetime, which nobody could verify and which would say where it came from.
+pub(crate) fn record_of(record: &VerifiedRecord) -> Record {
     Record {
-        key: RecordKey::from(dht_key(&beacon.pk())),
-        value: beacon.bytes().to_vec(),
+        key: RecordKey::from(record.place().dht_key()),
+        value: record.bytes().to_vec(),
         publisher: None,
         expires: None,
     }
@@ -68,34 +65,34 @@ pub(crate) fn record_of(beacon: &VerifiedBeacon) -> Record {
 
 impl RecordStore for Records {
     type RecordsIter<'a> =
-        std::iter::Map<std::vec::IntoIter<&'a VerifiedBeacon>, fn(&'a VerifiedBeacon) -> Cow<'a, Record>>;
+        std::iter::Map<std::vec::IntoIter<&'a VerifiedRecord>, fn(&'a VerifiedRecord) -> Cow<'a, Record>>;
     type ProvidedIter<'a> = std::iter::Empty<Cow<'a, ProviderRecord>>;
 
     fn get(&self, key: &RecordKey) -> Option<Cow<'_, Record>> {
-        let pk = pk_of_dht_key(key.as_ref())?;
-        let beacon = self.shelf.get(&pk, unix_now())?;
-        Some(Cow::Owned(record_of(beacon)))
+        let place = Place::of_dht_key(key.as_ref())?;
+        let record = self.shelf.get(&place, unix_now())?;
+        Some(Cow::Owned(record_of(record)))
     }
 
     fn put(&mut self, record: Record) -> Result<()> {
-        let Ok(beacon) = self.verify_record(&record) else {
+        let Ok(verified) = self.verify_record(&record) else {
             return Err(Error::ValueTooLarge);
         };
-        match self.shelf.put(beacon, unix_now()) {
+        match self.shelf.put(verified, unix_now()) {
             Shelved::New | Shelved::Replaced | Shelved::Same | Shelved::Outdated | Shelved::Expired => Ok(()),
             Shelved::Full => Err(Error::MaxRecords),
         }
     }
 
     fn remove(&mut self, key: &RecordKey) {
-        if let Some(pk) = pk_of_dht_key(key.as_ref()) {
-            self.shelf.remove(&pk);
+        if let Some(place) = Place::of_dht_key(key.as_ref()) {
+            self.shelf.remove(&place);
         }
     }
 
     fn records(&self) -> Self::RecordsIter<'_> {
-        let all: Vec<&VerifiedBeacon> = self.shelf.iter().collect();
-        all.into_iter().map(|beacon| Cow::Owned(record_of(beacon)))
+        let all: Vec<&VerifiedRecord> = self.shelf.iter().collect();
+        all.into_iter().map(|record| Cow::Owned(record_of(record)))
     }
 
     fn add_provider(&mut self, _record: ProviderRecord) -> Result<()> {

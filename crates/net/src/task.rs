@@ -203,8 +203,8 @@ impl Task {
     fn on_command(&mut self, command: NetCommand) {
         match command {
             NetCommand::Gossip { beacon } => self.gossip(&beacon),
-            NetCommand::Put { id, beacon } => self.put(id, beacon),
-            NetCommand::Lookup { id, addresses, at } => self.lookup(id, &addresses, &at),
+            NetCommand::Put { id, record } => self.put(id, record),
+            NetCommand::Lookup { id, places, at } => self.lookup(id, &places, &at),
             NetCommand::Topics { topics } => {
                 if self.config.role == Role::Ordinary {
                     self.join(topics);

@@ -1,6 +1,7 @@
 //! Access rules (RFC 2778 section 2.3): one pure function says who may do what. It is asked in two places: when the
 //! presence document is projected into a view, and when anything comes in. Nothing else decides.
 
+use crate::public::PUBLIC_VIEW;
 use crate::rows::{Projection, SubscriptionState};
 use crate::snapshot::Snapshot;
 use porchlight_wire::grant::Right;
@@ -19,6 +20,8 @@ pub enum Subject<'a> {
     TokenHolder(&'a InviteToken, PrincipalId),
     /// A principal whose signature was checked.
     Principal(PrincipalId),
+    /// Whoever knows a principal's id.
+    Everyone,
 }
 
 /// What they want.
@@ -94,6 +97,9 @@ pub fn decide(disk: &Snapshot, subject: &Subject<'_>, action: Action, resource: 
         (Subject::Principal(principal), Action::Fetch, Resource::PresenceOf(of)) if principal == &of => {
             held(disk, principal, Right::Fetch, now)
         }
+        // What somebody shows to everyone may be asked for by us too. What it is, their identity sheet says.
+        (Subject::Everyone, Action::Fetch, Resource::PresenceOf(_)) => Decision::Allow(Projection::Full),
+        (Subject::Everyone, Action::Fetch, Resource::OwnPresence) => view(disk, PUBLIC_VIEW, now),
         (Subject::Principal(principal), Action::Write, Resource::Letters) => {
             if disk.contacts.contains_key(principal) {
                 Decision::Allow(Projection::Full)
@@ -102,23 +108,29 @@ pub fn decide(disk: &Snapshot, subject: &Subject<'_>, action: Action, resource: 
             }
         }
         (
-            Subject::View(_) | Subject::InviteHolder(_) | Subject::TokenHolder(..) | Subject::Principal(_),
+            Subject::View(_)
+            | Subject::InviteHolder(_)
+            | Subject::TokenHolder(..)
+            | Subject::Principal(_)
+            | Subject::Everyone,
             Action::Fetch | Action::Notify | Action::Introduce | Action::Write,
             Resource::OwnPresence | Resource::PresenceOf(_) | Resource::Letters,
         ) => Decision::Deny(Denial::NotApplicable),
     }
 }
 
-/// A view is shown what it projects, as long as somebody holds its current generation by a grant that has not ended.
+/// A view is shown what it projects, as long as somebody holds its current generation by a grant that has not ended. The
+/// public one is everybody's while it exists.
 fn view(disk: &Snapshot, name: &str, now: UnixMillis) -> Decision {
     let Some(view) = disk.views.get(name) else {
         return Decision::Deny(Denial::Unknown);
     };
-    let watched = disk.contacts.values().any(|contact| {
-        contact.granted.as_ref().is_some_and(|granted| {
-            granted.view == name && granted.generation == view.generation && granted.not_after > now
-        })
-    });
+    let watched = name == PUBLIC_VIEW
+        || disk.contacts.values().any(|contact| {
+            contact.granted.as_ref().is_some_and(|granted| {
+                granted.view == name && granted.generation == view.generation && granted.not_after > now
+            })
+        });
     if watched {
         Decision::Allow(view.projection)
     } else {

@@ -48,6 +48,16 @@ impl Node {
         name: Option<String>,
         view: String,
     ) -> Result<Option<Reply>, CommandError> {
+        if let Ok(principal) = text.trim().parse::<PrincipalId>() {
+            if view != CONTACTS_VIEW {
+                return Err(CommandError::Invalid {
+                    what: "the view".to_owned(),
+                    expected: "none, because whoever is added by their id is granted nothing".to_owned(),
+                    got: format!("'{view}'"),
+                });
+            }
+            return self.add_public(request, key, principal, name);
+        }
         let invite = Invite::parse(text).map_err(|error| CommandError::InvalidInvite(error.to_string()))?;
         if invite.network != self.config.network.name() {
             return Err(CommandError::OtherNetwork {
@@ -188,6 +198,7 @@ impl Node {
             sequence: 0,
             rights: BTreeSet::from([Right::Fetch]),
             not_after: adding.invite.expires,
+            public: false,
         });
         let (grant, granted) = self.make_grant(principal, &adding.view);
         let state = if held.is_some() {
@@ -473,7 +484,7 @@ impl Node {
     }
 
     /// Today's and yesterday's address (in epochs of cards) of a card or invite record.
-    fn card_addresses(&self, read: &ReadKey) -> Vec<(BlindedKey, Epoch)> {
+    pub(crate) fn card_addresses(&self, read: &ReadKey) -> Vec<(BlindedKey, Epoch)> {
         let current = read.epoch(Kind::Card, self.clock.unix);
         [Some(current), current.0.checked_sub(1).map(Epoch)]
             .into_iter()
@@ -505,6 +516,7 @@ impl Node {
             added: row.added,
             waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
             problem: row.problem,
+            public: row.is_public_only(),
             node: self
                 .cards
                 .get(&row.principal)
@@ -540,7 +552,7 @@ impl Node {
     }
 
     /// A petname that is free: what they call themselves, numbered if need be; else the short id.
-    fn free_name(&self, told: Option<&str>, principal: &PrincipalId) -> String {
+    pub(crate) fn free_name(&self, told: Option<&str>, principal: &PrincipalId) -> String {
         let base = told
             .filter(|name| check_name(name).is_ok())
             .map_or_else(|| principal.short(), str::to_owned);
@@ -555,7 +567,7 @@ impl Node {
 }
 
 /// The newest card among what a lookup found, by when it was issued.
-fn newest_card(
+pub(crate) fn newest_card(
     principal: &PrincipalId,
     read: &ReadKey,
     found: &[(VerifiedBeacon, Epoch)],
@@ -573,8 +585,11 @@ fn newest_card(
         .map(|(_, signed)| signed)
 }
 
-/// Whether first contact with them failed, or they ended it, so that another invite may begin it anew.
+/// Whether first contact with them failed, they ended it, or they never knew of us, so that an invite may begin it.
 fn may_begin_anew(contact: &ContactRow) -> bool {
+    if contact.is_public_only() {
+        return true;
+    }
     let ended = matches!(
         contact.subscription,
         Some(SubscriptionState::Cancelled | SubscriptionState::Refused)

@@ -165,6 +165,9 @@ impl Node {
 
     /// Asks a contact for the current generation of the view they granted us.
     pub(crate) fn ask_renewal(&mut self, of: &PrincipalId) {
+        if self.is_public_only(of) {
+            return self.renew_public(of);
+        }
         let now = self.clock.instant;
         let waits = self
             .disk
@@ -198,6 +201,7 @@ impl Node {
             sequence: checked.sequence,
             rights: checked.rights,
             not_after: checked.not_after,
+            public: false,
         })
     }
 

@@ -3,12 +3,12 @@
 use crate::event::{FirstContactProblem, Told};
 use crate::rows::{Projection, Status, SubscriptionState};
 use porchlight_wire::beacon::VerifiedBeacon;
-use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::frame::{Request, Response};
 use porchlight_wire::grant::Right;
 use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId, RandomId};
 use porchlight_wire::network::TopicIndex;
 use porchlight_wire::presence::Note;
+use porchlight_wire::record::{Place, VerifiedRecord};
 use porchlight_wire::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -92,12 +92,12 @@ pub enum Input {
         /// How it came.
         source: BeaconSource,
     },
-    /// A lookup of ours found a beacon. There may be several, and older ones among them.
+    /// A lookup of ours found a record. There may be several, and older ones among them.
     Found {
         /// Which lookup.
         lookup: LookupId,
         /// What it found.
-        beacon: VerifiedBeacon,
+        record: VerifiedRecord,
     },
     /// A lookup of ours ended.
     LookupDone {
@@ -122,8 +122,8 @@ pub enum Input {
     },
     /// A proof of work that was asked for is found.
     Worked {
-        /// For which address.
-        pk: BlindedKey,
+        /// For which place.
+        place: Place,
         /// The nonce.
         nonce: u64,
     },
@@ -163,9 +163,9 @@ pub enum Command {
         /// Which view those who use it are granted.
         view: String,
     },
-    /// Use an invite: look up who made it, and introduce ourselves.
+    /// Use an invite: look up who made it, and introduce ourselves. Or watch somebody who is public, by their bare id.
     AddContact {
-        /// The invite as pasted.
+        /// The invite or principal id as pasted.
         invite: String,
         /// The petname; none: the name the inviter told, or a short id.
         name: Option<String>,
@@ -229,7 +229,7 @@ pub enum Command {
     },
     /// Ask the network for a contact's presence now (RFC 2778's fetcher).
     Fetch {
-        /// Petname or principal id.
+        /// Petname, or the principal id of a contact or of somebody who is public.
         contact: String,
     },
     /// Be notified of a contact's presence.
@@ -374,6 +374,9 @@ pub struct ContactInfo {
     pub problem: Option<FirstContactProblem>,
     /// Their node, where their card names one.
     pub node: Option<NodeId>,
+    /// We watch what they show to everyone, and they do not know us.
+    #[serde(default)]
+    pub public: bool,
 }
 
 /// A view as local clients see it.
@@ -522,7 +525,7 @@ pub enum CommandError {
         name: String,
     },
     /// They are a contact already.
-    #[error("this invite is from {name}, who is a contact already")]
+    #[error("{name} is a contact already")]
     AlreadyContact {
         /// The petname.
         name: String,
@@ -561,6 +564,12 @@ pub enum CommandError {
     Nothing {
         /// What was not there, and what to do.
         what: String,
+    },
+    /// They do not know us: we watch what they show to everyone.
+    #[error("'{name}' does not know this node, and can be granted nothing: you watch what they show to everyone")]
+    Stranger {
+        /// The petname.
+        name: String,
     },
     /// We hold no view of theirs.
     #[error("'{name}' has not granted this node a view yet")]

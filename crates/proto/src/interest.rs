@@ -85,10 +85,12 @@ impl Node {
     }
 
     fn send_keep(&mut self) {
+        // Whoever is watched by their public view alone is not told of it, not even by a connection.
         let keep: Vec<NodeAddress> = self
             .cards
-            .values()
-            .flat_map(|card| card.bundle.addresses.iter())
+            .iter()
+            .filter(|(principal, _)| !self.is_public_only(principal))
+            .flat_map(|(_, card)| card.bundle.addresses.iter())
             .filter(|address| address.node != self.config.node)
             .cloned()
             .collect();

@@ -21,6 +21,7 @@ pub mod limits;
 mod log;
 pub mod node;
 pub mod presence;
+mod public;
 mod publication;
 mod removal;
 pub mod rows;

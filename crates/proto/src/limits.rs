@@ -13,6 +13,10 @@ pub const FORMER: usize = CONTACTS;
 /// the next one by then.
 pub const CLOSING_DELAY: u64 = 3_000;
 
+/// How long an identity sheet may be kept: it is put again every [`LONG_REFRESH`], and whoever is away longer than this is
+/// found by nobody who has only their id.
+pub const SHEET_LIFE: u64 = 30 * DAY;
+
 /// How often it is looked whether a grant has to be renewed.
 pub const RENEWAL_CHECK: u64 = 6 * 3_600_000;
 

@@ -10,16 +10,19 @@ use crate::letters::Outbox;
 use crate::limits::{FOUND_PER_LOOKUP, GOODBYE_WAIT, LISTENING, LIVE_NODES};
 use crate::log::valid_key;
 use crate::presence::watcher::Watched;
+use crate::public::{AddingPublic, OwnSheet, SheetFor};
 use crate::publication::{Name, Publication};
 use crate::removal::Closings;
 use crate::snapshot::Snapshot;
 use crate::step::{Effect, Step, Write};
 use porchlight_wire::beacon::VerifiedBeacon;
-use porchlight_wire::blind::{BlindedKey, Epoch};
+use porchlight_wire::blind::{BlindedKey, Epoch, ReadKey};
 use porchlight_wire::card::Card;
 use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId, RandomId};
 use porchlight_wire::invite::Invite;
 use porchlight_wire::network::{Network, TopicIndex};
+use porchlight_wire::record::{Place, VerifiedRecord};
+use porchlight_wire::sheet::VerifiedSheet;
 use porchlight_wire::time::UnixMillis;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -65,8 +68,9 @@ pub struct Node {
 
     pub(crate) publications: BTreeMap<Name, Publication>,
     pub(crate) puts: BTreeMap<PutId, Name>,
-    pub(crate) work: BTreeMap<BlindedKey, u64>,
-    pub(crate) work_asked: BTreeSet<BlindedKey>,
+    pub(crate) work: BTreeMap<Place, u64>,
+    pub(crate) work_asked: BTreeSet<Place>,
+    pub(crate) sheet: OwnSheet,
 
     pub(crate) watched: BTreeMap<PrincipalId, Watched>,
     pub(crate) lookups: BTreeMap<LookupId, Lookup>,
@@ -136,6 +140,19 @@ pub(crate) enum Purpose {
         adding: Box<Adding>,
         record: Box<porchlight_wire::card::InviteRecord>,
     },
+    /// The identity sheet of a principal.
+    Sheet { principal: PrincipalId, wanted: SheetFor },
+    /// The card of a public principal that is being added.
+    PublicCard {
+        adding: Box<AddingPublic>,
+        sheet: Box<VerifiedSheet>,
+    },
+    /// The newest record of a public view, for a fetcher who waits.
+    PublicPresence {
+        request: RequestId,
+        principal: PrincipalId,
+        read: Box<ReadKey>,
+    },
 }
 
 /// An invite that is being used.
@@ -157,6 +174,7 @@ pub(crate) struct Lookup {
     pub(crate) purpose: Purpose,
     pub(crate) addresses: Vec<(BlindedKey, Epoch)>,
     pub(crate) found: Vec<(VerifiedBeacon, Epoch)>,
+    pub(crate) sheets: Vec<VerifiedSheet>,
 }
 
 /// What was last asked of the network, so that only changes are sent.
@@ -187,6 +205,7 @@ impl Node {
             puts: BTreeMap::new(),
             work: BTreeMap::new(),
             work_asked: BTreeSet::new(),
+            sheet: OwnSheet::default(),
             watched: BTreeMap::new(),
             lookups: BTreeMap::new(),
             adds: Vec::new(),
@@ -234,6 +253,7 @@ impl Node {
                 self.next_invite_end(),
                 self.next_closing(),
                 Some(self.next_renewal()),
+                self.next_sheet(),
                 self.interest_until,
             ]
             .into_iter()
@@ -271,11 +291,11 @@ impl Node {
                 reason,
             } => self.on_exchange_failed(exchange, perhaps_processed, &reason),
             Input::Beacon { beacon, source } => self.on_beacon(&beacon, source),
-            Input::Found { lookup, beacon } => self.on_found(lookup, beacon),
+            Input::Found { lookup, record } => self.on_found(lookup, record),
             Input::LookupDone { lookup, answered } => self.on_lookup_done(lookup, answered),
             Input::PutDone { put, stored, asked } => self.on_put_done(put, stored, asked),
             Input::Live { nodes } => self.on_live(nodes),
-            Input::Worked { pk, nonce } => self.on_worked(pk, nonce),
+            Input::Worked { place, nonce } => self.on_worked(place, nonce),
             Input::Deadline => {}
         }
     }
@@ -308,6 +328,7 @@ impl Node {
                 self.offer_letters();
                 self.publish_due();
                 self.closings_due();
+                self.sheet_due();
             }
         }
         self.trim_events();
@@ -427,6 +448,7 @@ impl Node {
                 publication.offer_again();
             }
             self.closings_again();
+            self.offer_sheet_again();
             if self.config.seed_peers.iter().any(|seed| seed.node == node) {
                 self.touch_card();
             }
@@ -481,9 +503,20 @@ impl Node {
         self.touch_topics(&newcomers);
     }
 
-    fn on_found(&mut self, lookup: LookupId, beacon: VerifiedBeacon) {
+    fn on_found(&mut self, lookup: LookupId, record: VerifiedRecord) {
         let Some(under_way) = self.lookups.get_mut(&lookup) else {
             return;
+        };
+        let beacon = match record {
+            VerifiedRecord::Beacon(beacon) => beacon,
+            VerifiedRecord::Sheet(sheet) => {
+                let wanted =
+                    matches!(&under_way.purpose, Purpose::Sheet { principal, .. } if *principal == sheet.principal());
+                if wanted && under_way.sheets.len() < FOUND_PER_LOOKUP && !under_way.sheets.contains(&sheet) {
+                    under_way.sheets.push(sheet);
+                }
+                return;
+            }
         };
         let Some((_, epoch)) = under_way.addresses.iter().find(|(pk, _)| *pk == beacon.pk()).copied() else {
             return;
@@ -507,6 +540,13 @@ impl Node {
             Purpose::InviteRecord { adding } | Purpose::InviterCard { adding, .. } if self.was_answered(&adding) => {}
             Purpose::InviteRecord { adding } => self.on_invite_record(*adding, &done.found, answered),
             Purpose::InviterCard { adding, record } => self.on_inviter_card(*adding, &record, &done.found),
+            Purpose::Sheet { principal, wanted } => self.on_sheet(principal, wanted, &done.sheets, answered),
+            Purpose::PublicCard { adding, sheet } => self.on_public_card(*adding, &sheet, &done.found),
+            Purpose::PublicPresence {
+                request,
+                principal,
+                read,
+            } => self.on_public_presence(request, principal, &read, &done.found, answered),
         }
     }
 
@@ -529,7 +569,22 @@ impl Node {
                 Purpose::InviteRecord { adding } | Purpose::InviterCard { adding, .. } => {
                     self.reply(adding.request, Err(CommandError::Stopping));
                 }
-                Purpose::Presence { fetcher: None, .. } | Purpose::Card { .. } => {}
+                Purpose::Sheet {
+                    wanted: SheetFor::Fetch { request },
+                    ..
+                }
+                | Purpose::PublicPresence { request, .. } => self.reply(request, Err(CommandError::Stopping)),
+                Purpose::Sheet {
+                    wanted: SheetFor::Adding(adding),
+                    ..
+                }
+                | Purpose::PublicCard { adding, .. } => self.reply(adding.request, Err(CommandError::Stopping)),
+                Purpose::Presence { fetcher: None, .. }
+                | Purpose::Card { .. }
+                | Purpose::Sheet {
+                    wanted: SheetFor::Renewal,
+                    ..
+                } => {}
             }
         }
         self.phase = Phase::Leaving(Leaving {

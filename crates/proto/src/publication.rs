@@ -10,13 +10,14 @@ use crate::presence::presentity::{document, farewell, project};
 use crate::rows::OwnPresenceRow;
 use crate::step::{Effect, Write};
 use porchlight_wire::beacon::{BeaconDraft, VerifiedBeacon, topic};
-use porchlight_wire::blind::{BlindedKey, Epoch, GenerationKey, Kind, ReadKey};
+use porchlight_wire::blind::{Epoch, GenerationKey, Kind, ReadKey};
 use porchlight_wire::card::{Bundle, InviteRecord, SignedCard};
 use porchlight_wire::grant::Right;
 use porchlight_wire::ids::{NodeAddress, PrincipalId, RandomId};
 use porchlight_wire::limits::ADDRESSES;
 use porchlight_wire::network::TopicIndex;
 use porchlight_wire::presence::{Basic, PresenceDocument, PresenceState};
+use porchlight_wire::record::Place;
 use porchlight_wire::time::UnixMillis;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -335,7 +336,8 @@ impl Node {
             for beacon in publication.beacons.clone() {
                 let put = PutId(self.next_id());
                 self.puts.insert(put, name.clone());
-                self.step.effect(Effect::Put { put, beacon });
+                let record = beacon.into();
+                self.step.effect(Effect::Put { put, record });
             }
         }
     }
@@ -344,10 +346,18 @@ impl Node {
     fn make_record(&mut self, name: &Name, publication: &mut Publication) -> bool {
         let mut epochs = publication.epochs(self.clock.unix);
         // An invite record is there for the whole life of its invite, although we may be away for all of it; and so is the
-        // card that it leads to.
+        // card that it, or our identity sheet, leads to.
         let until = match name {
             Name::Invite(id) => self.disk.invites.get(id).map(|invite| invite.expires),
-            Name::Card => self.disk.invites.values().map(|invite| invite.expires).max(),
+            Name::Card => {
+                let sheet = Some(self.disk.sheet_until).filter(|until| *until > self.clock.unix);
+                self.disk
+                    .invites
+                    .values()
+                    .map(|invite| invite.expires)
+                    .chain(sheet)
+                    .max()
+            }
             Name::View(_) | Name::Temporary(_) => None,
         };
         if let Some(until) = until {
@@ -509,8 +519,7 @@ impl Node {
     /// Whether the proofs of work for these epochs (and the next one, for the goodbye) are there; asks for those that
     /// are not.
     fn have_work(&mut self, publication: &Publication, epochs: &[Epoch]) -> bool {
-        let bits = self.config.network.work_bits();
-        if bits == 0 {
+        if self.config.network.work_bits() == 0 {
             return true;
         }
         let mut complete = true;
@@ -521,15 +530,23 @@ impl Node {
             .chain(upcoming.map(|epoch| (epoch, false)))
         {
             let pk = publication.read.blinded(publication.kind, epoch, SLOT);
-            if self.work.contains_key(&pk) {
-                continue;
-            }
-            complete &= !needed;
-            if self.work_asked.insert(pk) {
-                self.step.effect(Effect::Work { pk, bits });
-            }
+            let found = self.work_for(Place::Beacon(pk)).is_some();
+            complete &= found || !needed;
         }
         complete
+    }
+
+    /// The proof of work for a place, if it is there or none is needed; otherwise it is asked for.
+    pub(crate) fn work_for(&mut self, place: Place) -> Option<u64> {
+        let bits = self.config.network.work_bits();
+        if bits == 0 {
+            return Some(0);
+        }
+        let found = self.work.get(&place).copied();
+        if found.is_none() && self.work_asked.insert(place) {
+            self.step.effect(Effect::Work { place, bits });
+        }
+        found
     }
 
     fn seal_all(
@@ -550,7 +567,7 @@ impl Node {
                 sequence,
                 expires,
                 payload,
-                work: self.work.get(&pk).copied().unwrap_or(0),
+                work: self.work.get(&Place::Beacon(pk)).copied().unwrap_or(0),
             };
             let sealed = publication
                 .key
@@ -579,9 +596,9 @@ impl Node {
         self.sequence
     }
 
-    pub(crate) fn on_worked(&mut self, pk: BlindedKey, nonce: u64) {
-        if self.work_asked.remove(&pk) {
-            self.work.insert(pk, nonce);
+    pub(crate) fn on_worked(&mut self, place: Place, nonce: u64) {
+        if self.work_asked.remove(&place) {
+            self.work.insert(place, nonce);
             self.forget_old_work();
         }
     }
@@ -593,22 +610,22 @@ impl Node {
         if self.work.len() <= 2 * EACH * self.publications.len().max(1) {
             return;
         }
-        let mut useful = BTreeSet::new();
+        let mut useful = BTreeSet::from([self.own_place()]);
         for publication in self.publications.values() {
             let mut epochs = publication.epochs(self.clock.unix);
             epochs.extend(epochs.first().map(|current| Epoch(current.0.saturating_add(1))));
             for epoch in epochs {
-                useful.insert(publication.read.blinded(publication.kind, epoch, SLOT));
+                useful.insert(Place::Beacon(publication.read.blinded(publication.kind, epoch, SLOT)));
             }
         }
-        self.work.retain(|pk, _| useful.contains(pk));
+        self.work.retain(|place, _| useful.contains(place));
     }
 
     pub(crate) fn on_put_done(&mut self, put: PutId, stored: u32, asked: u32) {
         if let Phase::Leaving(leaving) = &mut self.phase {
             leaving.puts.remove(&put);
         }
-        if self.on_closing_put(put, stored) {
+        if self.on_closing_put(put, stored) || self.on_sheet_put(put, stored, asked) {
             return;
         }
         let Some(name) = self.puts.remove(&put) else {
@@ -665,7 +682,8 @@ impl Node {
                 }
                 let put = PutId(self.next_id());
                 puts.insert(put);
-                self.step.effect(Effect::Put { put, beacon });
+                let record = beacon.into();
+                self.step.effect(Effect::Put { put, record });
             }
         }
         puts
@@ -685,7 +703,7 @@ impl Node {
         let bits = self.config.network.work_bits();
         epochs.retain(|epoch| {
             let pk = publication.read.blinded(publication.kind, *epoch, SLOT);
-            bits == 0 || self.work.contains_key(&pk)
+            bits == 0 || self.work.contains_key(&Place::Beacon(pk))
         });
         let sequence = self.next_sequence();
         self.seal_all(publication, &epochs, sequence, expires, payload)

@@ -200,7 +200,8 @@ impl Node {
                 self.step.effect(Effect::Gossip { beacon: beacon.clone() });
             }
             self.closings.puts.insert(put, row.pk);
-            self.step.effect(Effect::Put { put, beacon });
+            let record = beacon.into();
+            self.step.effect(Effect::Put { put, record });
         }
     }
 

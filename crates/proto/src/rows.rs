@@ -145,6 +145,9 @@ pub struct HeldView {
     pub rights: BTreeSet<Right>,
     /// When the right ends.
     pub not_after: UnixMillis,
+    /// It is the public view, found by their identity sheet; nobody granted it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub public: bool,
 }
 
 /// A view of ours that they hold.
@@ -183,6 +186,19 @@ pub struct ContactRow {
     pub subscription: Option<SubscriptionState>,
     /// What is in the way of first contact.
     pub problem: Option<FirstContactProblem>,
+}
+
+impl ContactRow {
+    /// Whether all that binds us is their public view: they do not know us.
+    #[must_use]
+    pub fn is_public_only(&self) -> bool {
+        self.granted.is_none() && self.held.as_ref().is_some_and(|held| held.public)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(it: &bool) -> bool {
+    !*it
 }
 
 /// One who was removed and is still to be told so.

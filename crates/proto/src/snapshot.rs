@@ -8,6 +8,7 @@ use crate::rows::{
 use crate::step::Write;
 use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::ids::{PrincipalId, RandomId};
+use porchlight_wire::time::UnixMillis;
 use std::collections::BTreeMap;
 
 /// The state of a node on disk.
@@ -19,6 +20,8 @@ pub struct Snapshot {
     pub own: Option<OwnPresenceRow>,
     /// Sequences up to this one may have been used.
     pub ceiling: u64,
+    /// Until when identity sheets that called us public may be kept; long over if we never were.
+    pub sheet_until: UnixMillis,
     /// Views by name.
     pub views: BTreeMap<String, ViewRow>,
     /// Invites by id.
@@ -51,6 +54,7 @@ impl Snapshot {
             identity,
             own: None,
             ceiling: 0,
+            sheet_until: UnixMillis(0),
             views: BTreeMap::new(),
             invites: BTreeMap::new(),
             contacts: BTreeMap::new(),
@@ -70,6 +74,7 @@ impl Snapshot {
         match write {
             Write::PutOwnPresence(row) => self.own = Some(row.clone()),
             Write::PutCeiling(ceiling) => self.ceiling = *ceiling,
+            Write::PutSheetUntil(until) => self.sheet_until = *until,
             Write::PutView(row) => {
                 self.views.insert(row.name.clone(), row.clone());
             }

@@ -11,6 +11,8 @@ use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::frame::{Request, Response};
 use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId, RandomId};
 use porchlight_wire::network::TopicIndex;
+use porchlight_wire::record::{Place, VerifiedRecord};
+use porchlight_wire::time::UnixMillis;
 use std::collections::BTreeSet;
 
 /// One change of what is on disk: a keyed upsert or a delete.
@@ -20,6 +22,8 @@ pub enum Write {
     PutOwnPresence(OwnPresenceRow),
     /// Sequences up to this one may have been used (a single row).
     PutCeiling(u64),
+    /// Identity sheets that call us public may be kept until then (a single row).
+    PutSheetUntil(UnixMillis),
     /// By name.
     PutView(ViewRow),
     /// By name.
@@ -84,6 +88,7 @@ impl Write {
             }
             Self::PutOwnPresence(_)
             | Self::PutCeiling(_)
+            | Self::PutSheetUntil(_)
             | Self::PutView(_)
             | Self::DeleteView(_)
             | Self::PutInvite(_)
@@ -124,19 +129,19 @@ pub enum Effect {
         /// The beacon.
         beacon: VerifiedBeacon,
     },
-    /// Put a beacon into the DHT for those who come later.
+    /// Put a record into the DHT for those who come later.
     Put {
         /// Comes back in `PutDone`.
         put: PutId,
-        /// The beacon.
-        beacon: VerifiedBeacon,
+        /// The record.
+        record: VerifiedRecord,
     },
-    /// Ask the DHT, and these nodes, for what is at these addresses.
+    /// Ask the DHT for what is at these places, and these nodes for the beacons among it.
     Lookup {
         /// Comes back in `Found` and `LookupDone`.
         lookup: LookupId,
         /// Where to look.
-        addresses: Vec<BlindedKey>,
+        places: Vec<Place>,
         /// Nodes to ask besides.
         at: Vec<NodeAddress>,
     },
@@ -152,8 +157,8 @@ pub enum Effect {
     },
     /// Find a proof of work.
     Work {
-        /// For this address.
-        pk: BlindedKey,
+        /// For this place.
+        place: Place,
         /// With so many leading zero bits.
         bits: u8,
     },

@@ -7,6 +7,7 @@ use crate::input::{CommandError, GrantInfo, InviteInfo, Reply, ViewInfo, Watcher
 use crate::limits::VIEWS;
 use crate::node::Node;
 use crate::presence::watcher::not_found;
+use crate::public::PUBLIC_VIEW;
 use crate::publication::Name;
 use crate::rows::{ContactRow, LetterRow, Projection, ViewRow};
 use crate::step::Write;
@@ -34,14 +35,30 @@ impl Node {
         if self.disk.views.len() >= VIEWS {
             return Err(full("view", VIEWS));
         }
+        let public = name == PUBLIC_VIEW;
+        if public && !rights.contains(&Right::Subscribe) {
+            return Err(CommandError::Invalid {
+                what: "what the public view allows".to_owned(),
+                expected: "to be notified, because nobody can tell who watches it".to_owned(),
+                got: "to fetch only".to_owned(),
+            });
+        }
         let row = ViewRow {
             name: name.to_owned(),
             generation: 1,
-            key: GenerationKey::random(&mut self.rng),
+            key: if public {
+                GenerationKey::random_public(&self.disk.identity.principal, &mut self.rng)
+            } else {
+                GenerationKey::random(&mut self.rng)
+            },
             projection,
             rights,
         };
         self.write(Write::PutView(row.clone()));
+        if public {
+            self.touch_sheet();
+            self.interest_changed = true;
+        }
         Ok(Reply::View(self.view_info(&row)))
     }
 
@@ -73,6 +90,11 @@ impl Node {
                 name: name.to_owned(),
                 by,
             });
+        }
+        if name == PUBLIC_VIEW {
+            // Whoever watches it is told that it has ended, and the sheet that names it is replaced.
+            self.close(&row);
+            self.touch_sheet();
         }
         self.publications.remove(&Name::View(name.to_owned()));
         self.write(Write::DeleteView(name.to_owned()));
@@ -110,8 +132,15 @@ impl Node {
         }
     }
 
-    /// The view of this name, made if it is the one that is always there.
+    /// Whether there is a view of this name that can be granted.
     pub(crate) fn known_view(&self, name: &str) -> Result<(), CommandError> {
+        if name == PUBLIC_VIEW {
+            return Err(CommandError::Invalid {
+                what: "the view".to_owned(),
+                expected: "one to be granted; 'public' is seen by everyone who knows your id".to_owned(),
+                got: format!("'{name}'"),
+            });
+        }
         if name == CONTACTS_VIEW || self.disk.views.contains_key(name) {
             Ok(())
         } else {
@@ -134,6 +163,9 @@ impl Node {
         }
         if let Some(view) = view {
             self.known_view(view)?;
+            if row.is_public_only() {
+                return Err(CommandError::Stranger { name: row.name });
+            }
         }
         if let Some(name) = name {
             row.name = name.to_owned();

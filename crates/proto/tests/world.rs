@@ -39,6 +39,8 @@ mod member;
 mod network;
 #[path = "world/notification.rs"]
 mod notification;
+#[path = "world/public.rs"]
+mod public;
 #[path = "world/removal.rs"]
 mod removal;
 #[path = "world/time.rs"]

@@ -198,6 +198,8 @@ objects! {
         subscription: String,
         /// Whether they hold a view of ours.
         watches_me: bool,
+        /// Whether we watch what they show to everyone, and they do not know us.
+        public: bool,
         /// Which.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         view: Option<String>,

@@ -4,12 +4,13 @@ use crate::error::OpenError;
 use crate::schema::sqlite;
 use crate::tables::{
     ANSWERS, CEILING, CLOSINGS, CONSUMERS, CONTACTS, FORMER, IDENTITY, INVITES, LETTERS, NODE, OBSERVED, OWN,
-    TRANSPORT, VIEWS,
+    SHEET_UNTIL, TRANSPORT, VIEWS,
 };
 use crate::vault::Vault;
 use porchlight_proto::Snapshot;
 use porchlight_proto::rows::Identity;
 use porchlight_wire::cbor;
+use porchlight_wire::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension};
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -36,6 +37,7 @@ pub(crate) fn load(
     let mut snapshot = Snapshot::new(identity);
     snapshot.own = reader.single(OWN)?;
     snapshot.ceiling = reader.single(CEILING)?.unwrap_or(0);
+    snapshot.sheet_until = reader.single(SHEET_UNTIL)?.unwrap_or(UnixMillis(0));
     snapshot.views = keyed(reader.rows(VIEWS)?, |row: &porchlight_proto::rows::ViewRow| {
         row.name.clone()
     });

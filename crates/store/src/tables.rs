@@ -27,6 +27,7 @@ pub(crate) const IDENTITY: &str = "identity";
 pub(crate) const TRANSPORT: &str = "transport";
 pub(crate) const OWN: &str = "own";
 pub(crate) const CEILING: &str = "ceiling";
+pub(crate) const SHEET_UNTIL: &str = "sheet_until";
 
 /// A write in terms of tables.
 pub(crate) enum Change {
@@ -51,6 +52,7 @@ pub(crate) fn change(write: &Write) -> Change {
     match write {
         Write::PutOwnPresence(row) => Change::PutSingle(OWN, cbor::encode(row)),
         Write::PutCeiling(ceiling) => Change::PutSingle(CEILING, cbor::encode(ceiling)),
+        Write::PutSheetUntil(until) => Change::PutSingle(SHEET_UNTIL, cbor::encode(until)),
         Write::PutView(row) => put(VIEWS, row.name.as_bytes(), row),
         Write::DeleteView(name) => Change::Delete(VIEWS, name.as_bytes().to_vec()),
         Write::PutInvite(row) => put(INVITES, row.id.as_bytes(), row),

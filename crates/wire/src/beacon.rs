@@ -24,9 +24,6 @@ const CERT: &str = "porchlight/beacon-cert/1";
 const RECORD: &str = "porchlight/beacon/1";
 const WORK: &str = "porchlight/work/1";
 
-/// What stands before `pk` in a DHT key.
-const DHT_PREFIX: &[u8] = b"/beacon/1/";
-
 /// Bytes before the ciphertext.
 const HEADER: usize = 1 + 1 + 32 + 8 + 32 + 4 + 64 + 8 + 4 + 64 + 24 + 2;
 const SIGNATURE: usize = 64;
@@ -36,19 +33,6 @@ const INNER_LENGTH: usize = 2;
 
 /// How long after the end of its epoch a certificate still holds, in milliseconds: both addresses are in use then.
 const EPOCH_GRACE: u64 = 3_600_000;
-
-/// The key under which the DHT keeps the beacon at `pk`.
-#[must_use]
-pub fn dht_key(pk: &BlindedKey) -> Vec<u8> {
-    [DHT_PREFIX, pk.as_bytes()].concat()
-}
-
-/// The address in a DHT key; none if it is not one of ours.
-#[must_use]
-pub fn pk_of_dht_key(key: &[u8]) -> Option<BlindedKey> {
-    let bytes = key.strip_prefix(DHT_PREFIX)?;
-    Some(BlindedKey::from_bytes(bytes.try_into().ok()?))
-}
 
 /// The topic in which beacons at `pk` are gossiped: the first `b` bits of SHA-256("topic" | pk).
 #[must_use]
@@ -145,7 +129,7 @@ impl VerifiedBeacon {
         if signer_end > latest {
             return Err(BeaconError::TooEarly(signer_end.since(latest)));
         }
-        if !has_work(&parts.pk, parts.work, network.work_bits()) {
+        if !has_work(parts.pk.as_bytes(), parts.work, network.work_bits()) {
             return Err(BeaconError::Work(network.work_bits()));
         }
         let certified = certified(kind, parts.signer, parts.signer_end);
@@ -198,13 +182,6 @@ impl VerifiedBeacon {
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         Sha256::digest(&self.bytes).into()
-    }
-
-    /// Whether this one replaces `other` at the same address: a higher sequence, or the same one and a lower hash, so that
-    /// everybody settles on the same of two.
-    #[must_use]
-    pub fn supersedes(&self, other: &Self) -> bool {
-        self.sequence > other.sequence || (self.sequence == other.sequence && self.hash() < other.hash())
     }
 
     /// The payload.
@@ -346,16 +323,17 @@ impl GenerationKey {
     }
 }
 
-/// Whether SHA-256("porchlight/work/1" | 0 | pk | nonce) starts with `bits` zero bits.
+/// Whether SHA-256("porchlight/work/1" | 0 | place | nonce) starts with `bits` zero bits. `place` is the address of a beacon or of
+/// an identity sheet.
 #[must_use]
-pub fn has_work(pk: &BlindedKey, nonce: u64, bits: u8) -> bool {
+pub fn has_work(place: &[u8; 32], nonce: u64, bits: u8) -> bool {
     if bits == 0 {
         return true;
     }
     let hash = Sha256::new()
         .chain_update(WORK)
         .chain_update([0])
-        .chain_update(pk.as_bytes())
+        .chain_update(place)
         .chain_update(nonce.to_be_bytes())
         .finalize();
     let mut word = [0; 8];
@@ -365,8 +343,8 @@ pub fn has_work(pk: &BlindedKey, nonce: u64, bits: u8) -> bool {
 
 /// The first nonce from `start` on that is a proof of work, among `tries`.
 #[must_use]
-pub fn find_work(pk: &BlindedKey, bits: u8, start: u64, tries: u64) -> Option<u64> {
-    (start..start.saturating_add(tries)).find(|nonce| has_work(pk, *nonce, bits))
+pub fn find_work(place: &[u8; 32], bits: u8, start: u64, tries: u64) -> Option<u64> {
+    (start..start.saturating_add(tries)).find(|nonce| has_work(place, *nonce, bits))
 }
 
 /// How far ahead a certificate of this kind may end.

@@ -5,6 +5,7 @@
 //! `f = SHA-512("porchlight/blind/1" | 0 | kind | A | K | epoch u64 | slot u8) mod L` and `pk = f * A`. Whoever has
 //! `(A, K)` computes `pk`; only who has `a` can sign under it. See docs/spec/blinding.md.
 
+use crate::ids::PrincipalId;
 use crate::keys::labelled;
 use crate::time::UnixMillis;
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
@@ -25,6 +26,7 @@ const NONCE: &str = "porchlight/blind-nonce/1";
 const CONTENT: &str = "porchlight/beacon-content/1";
 const SIGNER: &str = "porchlight/beacon-signer/1";
 const OFFSET: &str = "porchlight/epoch-offset/1";
+const PUBLIC: &str = "porchlight/public-view/1";
 
 /// The kinds of beacon, each with an epoch of its own length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -156,6 +158,26 @@ impl ReadKey {
         Ok(Self { public, point, secret })
     }
 
+    /// The key of a principal's public view: `A` stands in its identity sheet, `K` follows from its id, so that whoever
+    /// knows the id can read what is published under it.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReadKey::from_bytes`].
+    pub fn public(view: &[u8; 32], principal: &PrincipalId) -> Result<Self, ReadKeyError> {
+        let mut bytes = Zeroizing::new([0; 64]);
+        let (first, second) = bytes.split_at_mut(32);
+        first.copy_from_slice(view);
+        second.copy_from_slice(public_secret(principal).as_slice());
+        Self::from_bytes(&bytes)
+    }
+
+    /// Its `A`: what stands in an identity sheet.
+    #[must_use]
+    pub const fn public_part(&self) -> &[u8; 32] {
+        &self.public
+    }
+
     /// Its 64 bytes, `A` then `K`.
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<[u8; 64]> {
@@ -250,6 +272,16 @@ impl GenerationKey {
         let mut bytes = Zeroizing::new([0; 64]);
         rng.fill_bytes(bytes.as_mut());
         Self::from_bytes(&bytes)
+    }
+
+    /// A new one of `principal`'s public view.
+    pub fn random_public(principal: &PrincipalId, rng: &mut impl CryptoRng) -> Self {
+        let mut seed = Zeroizing::new([0; 32]);
+        rng.fill_bytes(seed.as_mut());
+        Self {
+            seed,
+            secret: public_secret(principal),
+        }
     }
 
     /// The one of 64 bytes, seed then `K`.
@@ -348,6 +380,11 @@ impl<'de> Deserialize<'de> for GenerationKey {
         let bytes: Zeroizing<[u8; 64]> = Zeroizing::new(serde_bytes::deserialize(deserializer)?);
         Ok(Self::from_bytes(&bytes))
     }
+}
+
+/// `K` of the public view: no secret to anyone who knows the id.
+fn public_secret(principal: &PrincipalId) -> Zeroizing<[u8; 32]> {
+    derive(principal.as_bytes(), &labelled(PUBLIC, &[]))
 }
 
 fn place(label: &str, kind: Kind, epoch: Epoch, slot: u8) -> Vec<u8> {

@@ -24,6 +24,8 @@ pub mod limits;
 pub mod name;
 pub mod network;
 pub mod presence;
+pub mod record;
+pub mod sheet;
 pub mod shelf;
 pub mod time;
 

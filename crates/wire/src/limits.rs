@@ -17,6 +17,12 @@ pub const PRESENCE_AHEAD: u64 = 50 * 3_600_000;
 /// How far ahead a card beacon's certificate may end: an epoch of 30 days, and some days to be put again.
 pub const CARD_AHEAD: u64 = 35 * 86_400_000;
 
+/// Bytes of an identity sheet: a full device list, a statement, two signatures.
+pub const SHEET_BYTES: usize = 4_096;
+
+/// How far ahead an identity sheet may expire, as far as a card: it is put again long before.
+pub const SHEET_AHEAD: u64 = CARD_AHEAD;
+
 /// Slots of one epoch: devices that publish side by side.
 pub const SLOTS: u8 = 8;
 

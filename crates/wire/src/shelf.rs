@@ -1,24 +1,25 @@
-//! Verified beacons kept by address: the highest sequence wins, within quotas, until they expire. Pure. The record store of
+//! Verified records kept by place: the highest sequence wins, within quotas, until they expire. Pure. The record store of
 //! the DHT, what relays serve, and the simulated network are all this.
 
 use crate::beacon::VerifiedBeacon;
 use crate::blind::BlindedKey;
+use crate::record::{Place, VerifiedRecord};
 use crate::time::UnixMillis;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a shelf may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShelfLimits {
-    /// Beacons.
+    /// Records.
     pub records: usize,
     /// Their bytes.
     pub bytes: usize,
 }
 
-/// What became of a beacon that was put on a shelf.
+/// What became of a record that was put on a shelf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shelved {
-    /// The first at its address.
+    /// The first at its place.
     New,
     /// It took the place of an older one.
     Replaced,
@@ -33,19 +34,19 @@ pub enum Shelved {
 }
 
 impl Shelved {
-    /// Whether the beacon brought something new and is on the shelf now.
+    /// Whether the record brought something new and is on the shelf now.
     #[must_use]
     pub const fn is_news(self) -> bool {
         matches!(self, Self::New | Self::Replaced)
     }
 }
 
-/// Beacons by address.
+/// Records by place.
 #[derive(Debug)]
 pub struct Shelf {
     limits: ShelfLimits,
-    records: BTreeMap<BlindedKey, VerifiedBeacon>,
-    by_expiry: BTreeSet<(UnixMillis, BlindedKey)>,
+    records: BTreeMap<Place, VerifiedRecord>,
+    by_expiry: BTreeSet<(UnixMillis, Place)>,
     bytes: usize,
 }
 
@@ -61,43 +62,49 @@ impl Shelf {
         }
     }
 
-    /// Offers a beacon.
-    pub fn put(&mut self, beacon: VerifiedBeacon, now: UnixMillis) -> Shelved {
-        if beacon.expires() <= now {
+    /// Offers a record.
+    pub fn put(&mut self, record: VerifiedRecord, now: UnixMillis) -> Shelved {
+        if record.expires() <= now {
             return Shelved::Expired;
         }
-        let pk = beacon.pk();
-        let old = self.records.get(&pk);
+        let place = record.place();
+        let old = self.records.get(&place);
         match old {
-            Some(old) if *old == beacon => return Shelved::Same,
-            Some(old) if !beacon.supersedes(old) => return Shelved::Outdated,
+            Some(old) if *old == record => return Shelved::Same,
+            Some(old) if !record.supersedes(old) => return Shelved::Outdated,
             Some(_) | None => {}
         }
         let freed = old.map_or(0, |old| old.bytes().len());
         let known = old.is_some();
-        if !self.has_room(beacon.bytes().len(), freed, known) {
+        if !self.has_room(record.bytes().len(), freed, known) {
             self.sweep(now);
-            if !self.has_room(beacon.bytes().len(), freed, known) {
+            if !self.has_room(record.bytes().len(), freed, known) {
                 return Shelved::Full;
             }
         }
-        self.remove(&pk);
-        self.bytes += beacon.bytes().len();
-        self.by_expiry.insert((beacon.expires(), pk));
-        self.records.insert(pk, beacon);
+        self.remove(&place);
+        self.bytes += record.bytes().len();
+        self.by_expiry.insert((record.expires(), place));
+        self.records.insert(place, record);
         if known { Shelved::Replaced } else { Shelved::New }
     }
 
-    /// What is at an address, if its time is not over.
+    /// What is at a place, if its time is not over.
     #[must_use]
-    pub fn get(&self, pk: &BlindedKey, now: UnixMillis) -> Option<&VerifiedBeacon> {
-        self.records.get(pk).filter(|beacon| beacon.expires() > now)
+    pub fn get(&self, place: &Place, now: UnixMillis) -> Option<&VerifiedRecord> {
+        self.records.get(place).filter(|record| record.expires() > now)
     }
 
-    /// Takes a beacon off the shelf.
-    pub fn remove(&mut self, pk: &BlindedKey) {
-        if let Some(old) = self.records.remove(pk) {
-            self.by_expiry.remove(&(old.expires(), *pk));
+    /// The beacon at an address, if its time is not over.
+    #[must_use]
+    pub fn beacon(&self, pk: &BlindedKey, now: UnixMillis) -> Option<&VerifiedBeacon> {
+        self.get(&Place::Beacon(*pk), now)?.beacon()
+    }
+
+    /// Takes a record off the shelf.
+    pub fn remove(&mut self, place: &Place) {
+        if let Some(old) = self.records.remove(place) {
+            self.by_expiry.remove(&(old.expires(), *place));
             self.bytes -= old.bytes().len();
         }
     }
@@ -105,18 +112,23 @@ impl Shelf {
     /// Drops what has expired; returns how many.
     pub fn sweep(&mut self, now: UnixMillis) -> usize {
         let mut dropped = 0;
-        while let Some((expires, pk)) = self.by_expiry.first().copied()
+        while let Some((expires, place)) = self.by_expiry.first().copied()
             && expires <= now
         {
-            self.remove(&pk);
+            self.remove(&place);
             dropped += 1;
         }
         dropped
     }
 
-    /// All beacons, by address.
-    pub fn iter(&self) -> impl Iterator<Item = &VerifiedBeacon> {
+    /// All records, by place.
+    pub fn iter(&self) -> impl Iterator<Item = &VerifiedRecord> {
         self.records.values()
+    }
+
+    /// All beacons, by address.
+    pub fn beacons(&self) -> impl Iterator<Item = &VerifiedBeacon> {
+        self.records.values().filter_map(VerifiedRecord::beacon)
     }
 
     /// How many there are.
@@ -148,7 +160,7 @@ mod tests {
 
     const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
 
-    fn beacon(seed: u8, sequence: u64, expires: UnixMillis) -> VerifiedBeacon {
+    fn beacon(seed: u8, sequence: u64, expires: UnixMillis) -> VerifiedRecord {
         let key = GenerationKey::from_bytes(&[seed; 64]);
         let draft = BeaconDraft {
             kind: Kind::Presence,
@@ -160,7 +172,9 @@ mod tests {
             work: 0,
         };
         let bytes = key.seal(&draft, NOW, &mut ChaCha20Rng::from_seed([0; 32])).unwrap();
-        VerifiedBeacon::verify(&bytes, &Network::named("test").unwrap(), NOW).unwrap()
+        VerifiedBeacon::verify(&bytes, &Network::named("test").unwrap(), NOW)
+            .unwrap()
+            .into()
     }
 
     const MANY: ShelfLimits = ShelfLimits {
@@ -177,7 +191,7 @@ mod tests {
         assert_eq!(shelf.put(new.clone(), NOW), Shelved::Replaced);
         assert_eq!(shelf.put(old, NOW), Shelved::Outdated);
         assert_eq!(shelf.put(new.clone(), NOW), Shelved::Same);
-        assert_eq!(shelf.get(&new.pk(), NOW), Some(&new));
+        assert_eq!(shelf.get(&new.place(), NOW), Some(&new));
         assert_eq!(shelf.len(), 1);
     }
 
@@ -215,8 +229,8 @@ mod tests {
         let mut shelf = Shelf::new(MANY);
         let beacon = beacon(1, 1, NOW.plus(5_000));
         shelf.put(beacon.clone(), NOW);
-        assert!(shelf.get(&beacon.pk(), NOW.plus(4_000)).is_some());
-        assert!(shelf.get(&beacon.pk(), NOW.plus(6_000)).is_none());
+        assert!(shelf.get(&beacon.place(), NOW.plus(4_000)).is_some());
+        assert!(shelf.get(&beacon.place(), NOW.plus(6_000)).is_none());
         assert_eq!(shelf.put(beacon, NOW.plus(6_000)), Shelved::Expired);
         assert_eq!(shelf.sweep(NOW.plus(6_000)), 1);
         assert!(shelf.is_empty());

@@ -4,10 +4,13 @@ use super::output::{Output, age, clean, left, since, until};
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use porchlight_rpc::methods::{
-    ContactRemove, ContactUpdate, GrantList, GrantRevoke, InviteList, InviteRevoke, PresenceSubscribe,
+    ContactRemove, ContactUpdate, GrantList, GrantRevoke, IdentityShow, InviteList, InviteRevoke, PresenceSubscribe,
     PresenceUnsubscribe, ViewCreate, ViewDelete, ViewList, WatcherList,
 };
 use porchlight_rpc::types;
+
+/// The view that everyone sees who knows the id.
+const PUBLIC: &str = "public";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ContactCmd {
@@ -48,6 +51,7 @@ pub(super) enum ViewCmd {
 Examples:
   porchlight view create work --shows status       open, away, busy or closed, no more
   porchlight view create glance --allows fetch     they can ask, and are not notified
+  porchlight view create public --shows status     for everyone who knows your id: you are public
   porchlight invite new --view work                whoever uses it sees that much")]
     Create {
         /// Its name.
@@ -169,6 +173,12 @@ pub(super) async fn view(out: &Output, command: &ViewCmd) -> Result<()> {
             if out.json {
                 return out.object(&made);
             }
+            if name == PUBLIC {
+                let id = client.call::<IdentityShow>(&types::Nothing {}).await?.principal;
+                out.line("you are public: whoever knows your id can see this view, and you cannot see who does")?;
+                out.line(&format!("  your id: {id}"))?;
+                return out.line(&format!("  {} ends it", out.command("view delete public")));
+            }
             out.line(&format!("made the view '{}'", clean(name)))?;
             let quoted = clean(name);
             out.line(&format!("  {}", out.command(&format!("contact view NAME '{quoted}'"))))?;
@@ -194,7 +204,9 @@ fn view_row(view: &types::View) -> Vec<String> {
         clean(&view.view),
         view.shows.clone(),
         view.allows.clone(),
-        if contacts.is_empty() {
+        if view.view == PUBLIC {
+            "everyone".to_owned()
+        } else if contacts.is_empty() {
             "-".to_owned()
         } else {
             contacts.join(", ")

@@ -84,6 +84,13 @@ async fn told(client: &mut Client, principal: &str) -> Result<Option<Told>> {
 fn describe(contact: &Contact, told: Option<&Told>) -> String {
     let name = clean(&contact.name);
     match contact.subscription.as_str() {
+        "active" | "stale" if contact.public => {
+            let status = told.map_or("unknown", |told| told.status.as_str());
+            format!(
+                "you watch what {name} shows to everyone, and nobody is told so. {name} is {status}. To be seen by them, use \
+                 an invite."
+            )
+        }
         "active" | "stale" => {
             let status = told.map_or("unknown", |told| told.status.as_str());
             format!("{name} is a contact now: you see each other. {name} is {status}.")

@@ -153,6 +153,9 @@ pub(super) async fn contacts(out: &Output) -> Result<()> {
         .iter()
         .map(|contact| {
             let mut remarks = Vec::new();
+            if contact.public {
+                remarks.push("public: does not know you".to_owned());
+            }
             if let Some(problem) = &contact.problem {
                 remarks.push(problem_text(problem).to_owned());
             }

@@ -92,6 +92,7 @@ pub fn contact(info: &ContactInfo) -> types::Contact {
         principal: info.principal.to_string(),
         subscription: subscription(info.subscription).to_owned(),
         watches_me: info.view.is_some(),
+        public: info.public,
         view: info.view.clone(),
         told_name: info.told_name.clone(),
         added_at: at(info.added),
@@ -334,6 +335,7 @@ pub fn error(error: &CommandError) -> RpcError {
         ),
         CommandError::Invalid { .. } => (Kind::InvalidParams, "see docs/rpc.md"),
         CommandError::Full { .. } => (Kind::RateLimited, "remove some, or wait until some have ended"),
+        CommandError::Stranger { .. } => (Kind::Conflict, "ask them for an invite, or send them one of yours"),
         CommandError::Stopping => (Kind::ShuttingDown, "start it again with `porchlight run`"),
     };
     let message = if let CommandError::InviteExpired { ended } = error {

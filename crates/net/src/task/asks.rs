@@ -172,7 +172,7 @@ impl Task {
             // What was not asked for, or not any more, is none of our business.
             Ok(beacon) if !self.follow.contains(&beacon.pk()) => {}
             Ok(beacon) => {
-                if records.shelf_mut().put(beacon.clone(), unix_now()).is_news() {
+                if records.shelf_mut().put(beacon.clone().into(), unix_now()).is_news() {
                     self.counters.stream.accepted += 1;
                     if let Some(node) = Self::node_name(&peer) {
                         let source = BeaconSource::Follow(node);
@@ -304,7 +304,7 @@ impl Task {
                 return refused(Refusal::Invalid);
             }
         };
-        match records.shelf_mut().put(beacon.clone(), unix_now()) {
+        match records.shelf_mut().put(beacon.clone().into(), unix_now()) {
             Shelved::New | Shelved::Replaced => {
                 self.counters.stream.accepted += 1;
                 self.counters.beacon_bytes += beacon.bytes().len() as u64;
@@ -342,7 +342,7 @@ impl Task {
         let records = self.swarm.behaviour_mut().kad.store_mut();
         records
             .shelf()
-            .get(address, unix_now())
+            .beacon(address, unix_now())
             .map(|beacon| beacon.bytes().to_vec())
     }
 

@@ -10,6 +10,7 @@ use libp2p::swarm::SwarmEvent;
 use libp2p::{PeerId, gossipsub, identify, kad, mdns, ping};
 use porchlight_wire::beacon::{VerifiedBeacon, topic};
 use porchlight_wire::blind::Kind;
+use porchlight_wire::record::VerifiedRecord;
 use porchlight_wire::shelf::Shelved;
 
 impl Task {
@@ -190,7 +191,7 @@ impl Task {
 
     /// Sends a beacon of our own to those in its topic.
     pub(super) fn gossip(&mut self, beacon: &VerifiedBeacon) {
-        self.keep_own(beacon);
+        self.keep_own(&beacon.clone().into());
         let topic = ident_topic(&self.config.network, topic(&self.config.network, &beacon.pk()));
         match self.swarm.behaviour_mut().gossip.publish(topic, beacon.bytes()) {
             // Nobody there to hear it, and hearing it twice, are both fine.
@@ -199,9 +200,11 @@ impl Task {
         }
     }
 
-    /// Keeps a beacon of our own: a relay serves it, and an old copy that comes back is known to be old.
-    pub(super) fn keep_own(&mut self, beacon: &VerifiedBeacon) {
-        if beacon.kind() == Kind::Card {
+    /// Keeps a record of our own: a relay serves it, and an old copy that comes back is known to be old.
+    pub(super) fn keep_own(&mut self, record: &VerifiedRecord) {
+        if let Some(beacon) = record.beacon()
+            && beacon.kind() == Kind::Card
+        {
             self.own_cards.insert(beacon.pk());
         }
         let shelved = self
@@ -210,8 +213,10 @@ impl Task {
             .kad
             .store_mut()
             .shelf_mut()
-            .put(beacon.clone(), unix_now());
-        if shelved.is_news() {
+            .put(record.clone(), unix_now());
+        if shelved.is_news()
+            && let Some(beacon) = record.beacon()
+        {
             self.followers.push(&beacon.pk(), beacon.bytes());
         }
     }
@@ -220,13 +225,15 @@ impl Task {
     pub(super) fn on_put_request(&mut self, source: PeerId, record: &kad::Record) {
         let records = self.swarm.behaviour_mut().kad.store_mut();
         match records.verify_record(record) {
-            Ok(beacon) => {
-                let shelved = records.shelf_mut().put(beacon.clone(), unix_now());
+            Ok(verified) => {
+                let shelved = records.shelf_mut().put(verified.clone(), unix_now());
                 match shelved {
                     Shelved::New | Shelved::Replaced => {
                         self.counters.dht.accepted += 1;
-                        self.counters.beacon_bytes += beacon.bytes().len() as u64;
-                        self.followers.push(&beacon.pk(), beacon.bytes());
+                        self.counters.beacon_bytes += verified.bytes().len() as u64;
+                        if let Some(beacon) = verified.beacon() {
+                            self.followers.push(&beacon.pk(), beacon.bytes());
+                        }
                     }
                     Shelved::Same | Shelved::Outdated => self.counters.dht.outdated += 1,
                     Shelved::Full => self.counters.dht.limited += 1,

@@ -12,10 +12,10 @@ use libp2p::kad::{
     self, GetClosestPeersError, GetClosestPeersOk, GetRecordOk, InboundRequest, PeerRecord, QueryId, QueryResult,
     QueryStats, Quorum, RecordKey,
 };
-use porchlight_wire::beacon::{VerifiedBeacon, dht_key};
 use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::frame::{Request, Response};
 use porchlight_wire::ids::NodeAddress;
+use porchlight_wire::record::{Place, VerifiedRecord};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -47,7 +47,7 @@ impl Task {
     }
 
     /// Starts a lookup.
-    pub(super) fn lookup(&mut self, id: u64, addresses: &[BlindedKey], at: &[NodeAddress]) {
+    pub(super) fn lookup(&mut self, id: u64, places: &[Place], at: &[NodeAddress]) {
         if self.queries.is_full() {
             self.tell(NetEvent::LookupDone {
                 lookup: id,
@@ -64,12 +64,23 @@ impl Task {
             answered_directly: 0,
             copies: BTreeMap::new(),
         };
-        for pk in addresses {
-            let key = RecordKey::from(dht_key(pk));
+        for place in places {
+            let key = RecordKey::from(place.dht_key());
             let query = self.swarm.behaviour_mut().kad.get_record(key);
-            self.queries.parts.insert(query, Part::Copies { lookup: id, pk: *pk });
+            let part = Part::Copies {
+                lookup: id,
+                place: *place,
+            };
+            self.queries.parts.insert(query, part);
             lookup.queries += 1;
         }
+        let beacons: Vec<BlindedKey> = places
+            .iter()
+            .filter_map(|place| match place {
+                Place::Beacon(pk) => Some(*pk),
+                Place::Sheet(_) => None,
+            })
+            .collect();
         let mut nodes: BTreeMap<PeerId, Vec<_>> = BTreeMap::new();
         for node in at {
             if let (Some(peer), Some(address)) = (peer_of(&node.node), multiaddr_of(&node.address))
@@ -78,10 +89,10 @@ impl Task {
                 nodes.entry(peer).or_default().push(address);
             }
         }
-        lookup.asked = nodes.len() * addresses.len();
+        lookup.asked = nodes.len() * beacons.len();
         self.queries.lookups.insert(id, lookup);
         for (peer, reach) in nodes {
-            for pk in addresses {
+            for pk in &beacons {
                 self.send_to(
                     peer,
                     reach.clone(),
@@ -94,8 +105,8 @@ impl Task {
     }
 
     /// Starts a put: first the servers closest to the address are found.
-    pub(super) fn put(&mut self, id: u64, beacon: VerifiedBeacon) {
-        self.keep_own(&beacon);
+    pub(super) fn put(&mut self, id: u64, record: VerifiedRecord) {
+        self.keep_own(&record);
         if self.queries.is_full() {
             self.tell(NetEvent::PutDone {
                 id,
@@ -104,10 +115,14 @@ impl Task {
             });
             return;
         }
-        let query = self.swarm.behaviour_mut().kad.get_closest_peers(dht_key(&beacon.pk()));
+        let query = self
+            .swarm
+            .behaviour_mut()
+            .kad
+            .get_closest_peers(record.place().dht_key());
         self.queries.parts.insert(query, Part::Closest { put: id });
         let put = Put {
-            beacon,
+            record,
             asked: 0,
             stored: BTreeSet::new(),
         };
@@ -122,7 +137,7 @@ impl Task {
             self.queries.parts.remove(&query);
         }
         match part {
-            Part::Copies { lookup, pk } => self.on_copies(query, lookup, pk, result, stats, last),
+            Part::Copies { lookup, place } => self.on_copies(query, lookup, place, result, stats, last),
             Part::Closest { put } => {
                 if last {
                     self.on_closest(put, result);
@@ -142,14 +157,14 @@ impl Task {
         &mut self,
         query: QueryId,
         lookup: u64,
-        pk: BlindedKey,
+        place: Place,
         result: QueryResult,
         stats: &QueryStats,
         last: bool,
     ) {
         if let QueryResult::GetRecord(Ok(GetRecordOk::FoundRecord(PeerRecord { peer, record }))) = &result {
             match self.swarm.behaviour_mut().kad.store_mut().verify_record(record) {
-                Ok(beacon) => self.found(lookup, peer.as_ref().copied(), &beacon),
+                Ok(record) => self.found(lookup, peer.as_ref().copied(), record),
                 Err(error) if error.is_forgery() => {
                     self.counters.dht.forged += 1;
                     if let Some(peer) = peer {
@@ -165,7 +180,7 @@ impl Task {
         if !last
             && under_way
                 .copies
-                .get(&pk)
+                .get(&place)
                 .is_some_and(|copies| copies.len() >= ENOUGH_COPIES)
         {
             if let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&query) {
@@ -179,21 +194,18 @@ impl Task {
     }
 
     /// A lookup came upon a copy.
-    fn found(&mut self, lookup: u64, peer: Option<PeerId>, beacon: &VerifiedBeacon) {
+    fn found(&mut self, lookup: u64, peer: Option<PeerId>, record: VerifiedRecord) {
         let Some(under_way) = self.queries.lookups.get_mut(&lookup) else {
             return;
         };
         if let Some(peer) = peer {
             under_way
                 .copies
-                .entry(beacon.pk())
+                .entry(record.place())
                 .or_default()
-                .push((peer, beacon.clone()));
+                .push((peer, record.clone()));
         }
-        self.tell(NetEvent::Found {
-            lookup,
-            beacon: beacon.clone(),
-        });
+        self.tell(NetEvent::Found { lookup, record });
     }
 
     /// A node that was asked directly has answered, or will not.
@@ -202,7 +214,7 @@ impl Task {
             match self.swarm.behaviour_mut().kad.store_mut().verify(bytes) {
                 Ok(beacon) => {
                     self.counters.stream.accepted += 1;
-                    self.found(lookup, None, &beacon);
+                    self.found(lookup, None, beacon.into());
                 }
                 Err(error) if error.is_forgery() => self.counters.stream.forged += 1,
                 Err(_) => self.counters.stream.untimely += 1,
@@ -286,7 +298,7 @@ impl Task {
             return;
         }
         // Plain `put_record` would stamp our PeerId on the record, and keep it among our own.
-        let record = record_of(&under_way.beacon);
+        let record = record_of(&under_way.record);
         let query = self
             .swarm
             .behaviour_mut()
@@ -299,7 +311,7 @@ impl Task {
         let Some(under_way) = self.queries.puts.get(&put) else {
             return;
         };
-        let key = RecordKey::from(dht_key(&under_way.beacon.pk()));
+        let key = RecordKey::from(under_way.record.place().dht_key());
         let query = self.swarm.behaviour_mut().kad.get_record(key);
         self.queries.parts.insert(query, Part::ReadBack { put });
     }
@@ -311,7 +323,7 @@ impl Task {
         }))) = &result
             && let Ok(copy) = self.swarm.behaviour_mut().kad.store_mut().verify_record(record)
             && let Some(under_way) = self.queries.puts.get_mut(&put)
-            && !under_way.beacon.supersedes(&copy)
+            && !under_way.record.supersedes(&copy)
         {
             under_way.stored.insert(*peer);
         }

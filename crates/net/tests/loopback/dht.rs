@@ -1,10 +1,14 @@
 //! Records in the DHT: what servers take, what a put may say, which copy wins.
 
 use super::raw::Raw;
-use super::town::{beacon, config, generation, now, ordinary, relay, sealed, start};
+use super::town::{beacon, config, dht_key, generation, now, ordinary, plain, relay, sealed, start};
 use porchlight_net::{NetCommand, NetEvent, Role};
-use porchlight_wire::beacon::dht_key;
+use porchlight_wire::device_list::{DeviceEntry, DeviceList};
 use porchlight_wire::frame::{Request, Response};
+use porchlight_wire::ids::PrincipalId;
+use porchlight_wire::keys::{DeviceKeys, RootKey};
+use porchlight_wire::record::{Place, VerifiedRecord};
+use porchlight_wire::sheet::{Sheet, SheetAddress};
 use porchlight_wire::time::UnixMillis;
 
 #[tokio::test]
@@ -156,4 +160,60 @@ async fn answer_to(node: &mut super::town::Running, wanted: u64) -> Response {
         _ => None,
     })
     .await
+}
+
+/// The identity sheet of the principal of this seed.
+fn sheet(seed: u8, sequence: u64) -> (PrincipalId, Vec<u8>) {
+    let root = RootKey::from_seed(&[seed; 32]);
+    let keys = DeviceKeys::from_bytes(&[seed; 64]);
+    let devices = DeviceList {
+        principal: root.principal(),
+        sequence: 1,
+        previous: [0; 32],
+        issued: now(),
+        devices: vec![DeviceEntry {
+            device: keys.id(),
+            signing: keys.signing_public(),
+            exchange: keys.exchange_public(),
+            not_after: now().plus(86_400_000),
+        }],
+        next: [0; 32],
+    };
+    let sheet = Sheet {
+        device: keys.id(),
+        sequence,
+        issued: now(),
+        expires: now().plus(86_400_000),
+        public: None,
+    };
+    let bytes = sheet.sign(&keys, root.principal(), &devices.sign(&root), 0);
+    (root.principal(), bytes)
+}
+
+#[tokio::test]
+async fn an_identity_sheet_is_kept_at_its_principals_id_and_nowhere_else() {
+    let mut server = relay(&[]).await;
+    let mut alice = ordinary(&[&server]).await;
+    let mut bob = ordinary(&[&server]).await;
+    let (principal, bytes) = sheet(1, 5);
+    let place = Place::Sheet(SheetAddress::of(&principal));
+    let record = VerifiedRecord::verify(&place, &bytes, &plain(), now()).unwrap();
+    assert_eq!(alice.put_record(1, record).await, (1, 1));
+    let raw = Raw::connected_to(&server.address).await;
+    // Another's, an older one, one that was altered, and a beacon where a sheet belongs: none of them takes its place.
+    let (_, anothers) = sheet(2, 9);
+    let (_, older) = sheet(1, 4);
+    let mut altered = sheet(1, 9).1;
+    let last = altered.len() - 1;
+    altered[last] ^= 1;
+    let beacon = beacon(&generation(17), 9).bytes().to_vec();
+    for bytes in [anothers, older, altered, beacon] {
+        raw.put(place.dht_key(), bytes).await;
+    }
+    let (found, answered) = bob.look_up_at(1, place).await;
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), [5]);
+    assert!(answered > 0);
+    server
+        .status_is("the forgeries were counted", |status| status.counters.dht.forged == 3)
+        .await;
 }

@@ -1,9 +1,8 @@
 //! What passes on topics, and what does not.
 
 use super::raw::Raw;
-use super::town::{LOOK, beacon, config, generation, now, ordinary, relay, sealed, start};
+use super::town::{LOOK, beacon, config, dht_key, generation, now, ordinary, relay, sealed, start};
 use porchlight_net::{BeaconSource, NetCommand, NetEvent, Role};
-use porchlight_wire::beacon::dht_key;
 use porchlight_wire::network::Network;
 use porchlight_wire::time::UnixMillis;
 use tokio::time::sleep;

@@ -1,9 +1,8 @@
 //! Servers of the DHT that break the rules, and what they get to see.
 
 use super::raw::{Guise, Raw};
-use super::town::{beacon, config, generation, start};
+use super::town::{beacon, config, dht_key, generation, start};
 use porchlight_net::Role;
-use porchlight_wire::beacon::dht_key;
 use std::time::Duration;
 
 #[tokio::test]

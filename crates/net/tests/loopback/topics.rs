@@ -27,7 +27,7 @@ fn worked(seed: u8) -> VerifiedBeacon {
         sequence: 1,
         expires: UnixMillis(u64::MAX),
         payload: b"a test",
-        work: find_work(&pk, network.work_bits(), 0, u64::MAX).unwrap(),
+        work: find_work(pk.as_bytes(), network.work_bits(), 0, u64::MAX).unwrap(),
     };
     let bytes = key.seal(&draft, now(), &mut ChaCha20Rng::from_seed([9; 32])).unwrap();
     VerifiedBeacon::verify(&bytes, &network, now()).unwrap()

@@ -2,9 +2,10 @@
 
 use porchlight_net::{LiveNode, Net, NetCommand, NetConfig, NetEvent, NetStatus, Role, Timing};
 use porchlight_wire::beacon::{BeaconDraft, VerifiedBeacon};
-use porchlight_wire::blind::{GenerationKey, Kind};
+use porchlight_wire::blind::{BlindedKey, GenerationKey, Kind};
 use porchlight_wire::ids::{Address, NodeAddress, NodeId};
 use porchlight_wire::network::{Network, TopicIndex};
+use porchlight_wire::record::{Place, VerifiedRecord};
 use porchlight_wire::time::UnixMillis;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -25,6 +26,11 @@ pub const LOOK: Duration = Duration::from_millis(20);
 /// A network without proof of work and with one topic.
 pub fn plain() -> Network {
     Network::named("loopback").unwrap()
+}
+
+/// Where the DHT keeps the beacon at an address.
+pub fn dht_key(pk: &BlindedKey) -> Vec<u8> {
+    Place::Beacon(*pk).dht_key()
 }
 
 pub fn now() -> UnixMillis {
@@ -187,7 +193,12 @@ impl Running {
 
     /// Puts a beacon into the DHT; how many keep it, of how many that were asked.
     pub async fn put(&mut self, id: u64, beacon: VerifiedBeacon) -> (u32, u32) {
-        self.ask(NetCommand::Put { id, beacon }).await;
+        self.put_record(id, beacon.into()).await
+    }
+
+    /// The same of any record.
+    pub async fn put_record(&mut self, id: u64, record: VerifiedRecord) -> (u32, u32) {
+        self.ask(NetCommand::Put { id, record }).await;
         self.event("the end of the put", |event| match event {
             NetEvent::PutDone {
                 id: done,
@@ -203,17 +214,22 @@ impl Running {
     pub async fn look_up(&mut self, id: u64, key: &GenerationKey) -> (BTreeSet<u64>, u32) {
         let read = key.read_key();
         let pk = read.blinded(Kind::Presence, read.epoch(Kind::Presence, now()), 0);
+        self.look_up_at(id, Place::Beacon(pk)).await
+    }
+
+    /// The same at any place.
+    pub async fn look_up_at(&mut self, id: u64, place: Place) -> (BTreeSet<u64>, u32) {
         let command = NetCommand::Lookup {
             id,
-            addresses: vec![pk],
+            places: vec![place],
             at: Vec::new(),
         };
         self.ask(command).await;
         let mut found = BTreeSet::new();
         let answered = self
             .event("the end of the lookup", |event| match event {
-                NetEvent::Found { lookup, beacon } if lookup == id => {
-                    found.insert(beacon.sequence());
+                NetEvent::Found { lookup, record } if lookup == id => {
+                    found.insert(record.sequence());
                     None
                 }
                 NetEvent::LookupDone { lookup, answered } if lookup == id => Some(answered),

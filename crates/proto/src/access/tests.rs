@@ -79,6 +79,7 @@ fn held(rights: &[Right], not_after: UnixMillis) -> HeldView {
         sequence: 1,
         rights: rights.iter().copied().collect(),
         not_after,
+        public: false,
     }
 }
 

@@ -11,14 +11,17 @@ use crate::limits::{
 };
 use crate::node::{Node, Purpose};
 use crate::presence::belief::{Received, Record, belief, lease_end};
+use crate::public::SheetFor;
 use crate::publication::SLOT;
 use crate::rows::{ContactRow, ObservedRow, SubscriptionState};
 use crate::step::Write;
 use porchlight_wire::beacon::VerifiedBeacon;
-use porchlight_wire::blind::{BlindedKey, Epoch, Kind};
+use porchlight_wire::blind::{BlindedKey, Epoch, Kind, ReadKey};
 use porchlight_wire::ids::PrincipalId;
 use porchlight_wire::network::TopicIndex;
 use porchlight_wire::presence::{Basic, PresenceState};
+use porchlight_wire::record::Place;
+use porchlight_wire::sheet::SheetAddress;
 use porchlight_wire::time::UnixMillis;
 use std::collections::BTreeSet;
 
@@ -279,7 +282,8 @@ impl Node {
                 .document
                 .as_ref()
                 .is_some_and(|document| document.basic() == Basic::Open)
-            && !self.is_connected(principal);
+            && !self.is_connected(principal)
+            && !self.is_public_only(principal);
         if !apart {
             watched.card_at = None;
             watched.card_tries = 0;
@@ -427,12 +431,7 @@ impl Node {
         if self.lookups.len() >= LOOKUPS {
             return;
         }
-        let today = held.read.epoch(Kind::Presence, self.clock.unix);
-        let addresses: Vec<(BlindedKey, Epoch)> = [Some(today), today.0.checked_sub(1).map(Epoch)]
-            .into_iter()
-            .flatten()
-            .map(|epoch| (held.read.blinded(Kind::Presence, epoch, SLOT), epoch))
-            .collect();
+        let addresses = self.presence_addresses(&held.read);
         if let Some(watched) = self.watched.get_mut(principal) {
             watched.looking = true;
         }
@@ -444,6 +443,16 @@ impl Node {
                 fetcher,
             },
         );
+    }
+
+    /// Today's and yesterday's address of a view, with their epochs.
+    pub(crate) fn presence_addresses(&self, read: &ReadKey) -> Vec<(BlindedKey, Epoch)> {
+        let today = read.epoch(Kind::Presence, self.clock.unix);
+        [Some(today), today.0.checked_sub(1).map(Epoch)]
+            .into_iter()
+            .flatten()
+            .map(|epoch| (read.blinded(Kind::Presence, epoch, SLOT), epoch))
+            .collect()
     }
 
     /// A lookup for presence has ended.
@@ -566,8 +575,17 @@ impl Node {
 
     /// `Command::Fetch`.
     pub(crate) fn command_fetch(&mut self, request: RequestId, contact: &str) -> Result<Option<Reply>, CommandError> {
+        if let Ok(principal) = contact.parse::<PrincipalId>()
+            && !self.disk.contacts.contains_key(&principal)
+        {
+            return self.fetch_public(request, principal);
+        }
         let contact = self.find_contact(contact)?;
         let principal = contact.principal;
+        if contact.held.is_none() && contact.granted.is_none() {
+            // We know each other no longer; what they show to everyone we may see as well.
+            return self.fetch_public(request, principal);
+        }
         if contact.held.is_none() {
             return Err(CommandError::NotGranted {
                 name: contact.name.clone(),
@@ -688,25 +706,40 @@ impl Node {
         self.clock.instant.plus(at.since(self.clock.unix))
     }
 
-    /// Starts a lookup.
+    /// Starts the lookup of an identity sheet.
+    pub(crate) fn start_sheet_lookup(&mut self, principal: PrincipalId, wanted: SheetFor) {
+        let purpose = Purpose::Sheet { principal, wanted };
+        let place = Place::Sheet(SheetAddress::of(&principal));
+        self.ask_network(vec![place], Vec::new(), Vec::new(), purpose);
+    }
+
+    /// Starts a lookup of beacons.
     pub(crate) fn start_lookup(
         &mut self,
         addresses: Vec<(BlindedKey, Epoch)>,
         at: Vec<porchlight_wire::ids::NodeAddress>,
         purpose: Purpose,
     ) {
+        let places = addresses.iter().map(|(pk, _)| Place::Beacon(*pk)).collect();
+        self.ask_network(places, addresses, at, purpose);
+    }
+
+    fn ask_network(
+        &mut self,
+        places: Vec<Place>,
+        addresses: Vec<(BlindedKey, Epoch)>,
+        at: Vec<porchlight_wire::ids::NodeAddress>,
+        purpose: Purpose,
+    ) {
         let lookup = LookupId(self.next_id());
-        self.step.effect(crate::step::Effect::Lookup {
-            lookup,
-            addresses: addresses.iter().map(|(pk, _)| *pk).collect(),
-            at,
-        });
+        self.step.effect(crate::step::Effect::Lookup { lookup, places, at });
         self.lookups.insert(
             lookup,
             crate::node::Lookup {
                 purpose,
                 addresses,
                 found: Vec::new(),
+                sheets: Vec::new(),
             },
         );
     }

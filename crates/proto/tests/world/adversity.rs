@@ -180,7 +180,10 @@ fn relays_that_come_back_empty_are_given_copies() {
     let today = read.epoch(Kind::Presence, world.unix());
     let pk = read.blinded(Kind::Presence, today, 0);
     for relay in &world.relays {
-        assert!(relay.shelf.get(&pk, world.unix()).is_some(), "every relay has a copy");
+        assert!(
+            relay.shelf.beacon(&pk, world.unix()).is_some(),
+            "every relay has a copy"
+        );
     }
 }
 
@@ -200,7 +203,7 @@ fn what_reached_nobody_is_put_as_soon_as_a_relay_appears() {
     assert!(world.relays[0].shelf.is_empty());
     world.relay_comes(0);
     world.run_for(3 * SECOND);
-    let kinds: Vec<_> = world.relays[0].shelf.iter().map(|record| record.kind()).collect();
+    let kinds: Vec<_> = world.relays[0].shelf.beacons().map(|record| record.kind()).collect();
     assert!(
         kinds.contains(&Kind::Card) && kinds.contains(&Kind::Presence),
         "{kinds:?}"
@@ -228,7 +231,7 @@ fn relays_that_refuse_are_tried_again_and_less_and_less_often() {
     let newest = world.members[bob].disk.observed[&principal].sequence;
     for relay in &world.relays {
         assert_eq!(
-            relay.shelf.get(&pk, world.unix()).map(|beacon| beacon.sequence()),
+            relay.shelf.beacon(&pk, world.unix()).map(|beacon| beacon.sequence()),
             Some(newest)
         );
     }

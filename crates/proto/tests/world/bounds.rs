@@ -14,6 +14,7 @@ use porchlight_wire::frame::{Admission, Refusal, Response};
 use porchlight_wire::ids::{Address, NodeId};
 use porchlight_wire::invite::Invite;
 use porchlight_wire::keys::DeviceKeys;
+use porchlight_wire::record::Place;
 use std::collections::BTreeSet;
 
 fn create(uses: u32, expires_in: u64, view: &str) -> Command {
@@ -256,14 +257,20 @@ fn answers_to_questions_never_asked_are_ignored() {
             perhaps_processed: true,
             reason: String::new(),
         },
-        Input::Found { lookup, beacon },
+        Input::Found {
+            lookup,
+            record: beacon.into(),
+        },
         Input::LookupDone { lookup, answered: 3 },
         Input::PutDone {
             put,
             stored: 0,
             asked: 3,
         },
-        Input::Worked { pk, nonce: 0 },
+        Input::Worked {
+            place: Place::Beacon(pk),
+            nonce: 0,
+        },
         Input::Start,
         Input::Deadline,
     ] {

@@ -125,7 +125,7 @@ pub const fn refused(reason: Refusal) -> Response {
 fn all_copies(world: &World) -> Vec<VerifiedBeacon> {
     let shelves = world.relays.iter().map(|relay| &relay.shelf);
     shelves
-        .flat_map(|shelf| shelf.iter().cloned().collect::<Vec<_>>())
+        .flat_map(|shelf| shelf.beacons().cloned().collect::<Vec<_>>())
         .collect()
 }
 

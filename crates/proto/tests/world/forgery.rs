@@ -76,7 +76,7 @@ fn plant(world: &mut World, bytes: &[u8], by: Who, to: Who) {
     let now = world.unix();
     if let Ok(beacon) = VerifiedBeacon::verify(bytes, &world.network, now) {
         for relay in &mut world.relays {
-            let _ = relay.shelf.put(beacon.clone(), now);
+            let _ = relay.shelf.put(beacon.clone().into(), now);
         }
     }
     world.run_for(3 * SECOND);

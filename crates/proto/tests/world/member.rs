@@ -14,6 +14,8 @@ use porchlight_wire::envelope::EnvelopeSecretKey;
 use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId};
 use porchlight_wire::keys::{DeviceKeys, RootKey};
 use porchlight_wire::network::{Network, TopicIndex};
+use porchlight_wire::record::{Place, VerifiedRecord};
+use porchlight_wire::sheet::VerifiedSheet;
 use porchlight_wire::shelf::{Shelf, ShelfLimits};
 use porchlight_wire::time::UnixMillis;
 use rand_chacha::ChaCha20Rng;
@@ -77,11 +79,13 @@ pub struct Member {
     pub commits: u64,
     /// Every record that ever left the node, by address and sequence.
     pub records: BTreeMap<(BlindedKey, u64), VerifiedBeacon>,
+    /// Every identity sheet it sent, by sequence.
+    pub sheets: BTreeMap<u64, VerifiedSheet>,
     /// What its clients were told last of each contact.
     pub shown: BTreeMap<PrincipalId, Told>,
     pub last_alive: u64,
     /// The addresses that its process has asked for, one of each lookup.
-    pub looked_up: BTreeSet<BlindedKey>,
+    pub looked_up: BTreeSet<Place>,
     /// How many lookups it ever asked for.
     pub lookups: u64,
 }
@@ -126,6 +130,7 @@ impl Member {
             crashed: false,
             commits: 0,
             records: BTreeMap::new(),
+            sheets: BTreeMap::new(),
             shown: BTreeMap::new(),
             last_alive: 0,
             looked_up: BTreeSet::new(),
@@ -269,7 +274,15 @@ impl Member {
     }
 
     /// A record leaves the node. The same sequence at the same address must never stand for two contents.
-    pub fn record_leaves(&mut self, beacon: &VerifiedBeacon) {
+    pub fn record_leaves(&mut self, record: &VerifiedRecord) {
+        let beacon = match record {
+            VerifiedRecord::Beacon(beacon) => beacon,
+            VerifiedRecord::Sheet(sheet) => {
+                let before = self.sheets.insert(sheet.sheet().sequence, sheet.clone());
+                assert!(before.is_none_or(|before| before == *sheet), "one sequence, one sheet");
+                return;
+            }
+        };
         let place = (beacon.pk(), beacon.sequence());
         if let Some(known) = self.records.get(&place) {
             assert!(known == beacon, "{} used sequence {} twice", self.name, place.1);

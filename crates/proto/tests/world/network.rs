@@ -5,11 +5,11 @@ use crate::{SECOND, Who, World};
 use porchlight_proto::input::{BeaconSource, ExchangeId, LiveNode, LookupId, PutId};
 use porchlight_proto::{Effect, Input};
 use porchlight_wire::beacon::{VerifiedBeacon, find_work, topic};
-use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::frame::{Request, Response};
 use porchlight_wire::ids::{Address, NodeAddress, NodeId};
 use porchlight_wire::keys::DeviceKeys;
 use porchlight_wire::network::TopicIndex;
+use porchlight_wire::record::{Place, VerifiedRecord};
 use porchlight_wire::shelf::Shelf;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
@@ -97,7 +97,7 @@ pub enum Job {
         who: Who,
         boot: u64,
         lookup: LookupId,
-        addresses: Vec<BlindedKey>,
+        places: Vec<Place>,
         at: Vec<NodeAddress>,
     },
     /// Servers are asked to keep a record.
@@ -105,7 +105,7 @@ pub enum Job {
         who: Who,
         boot: u64,
         put: PutId,
-        beacon: VerifiedBeacon,
+        record: VerifiedRecord,
     },
     /// A request arrives.
     Request {
@@ -183,25 +183,25 @@ impl World {
                 assert!(newest <= committed, "events are announced after they are on disk");
             }
             Effect::Gossip { beacon } => {
-                self.members[who].record_leaves(&beacon);
+                self.members[who].record_leaves(&beacon.clone().into());
                 self.spread(who, &beacon);
             }
-            Effect::Put { put, beacon } => {
-                self.members[who].record_leaves(&beacon);
+            Effect::Put { put, record } => {
+                self.members[who].record_leaves(&record);
                 let now = self.unix();
-                self.members[who].shelf.put(beacon.clone(), now);
+                self.members[who].shelf.put(record.clone(), now);
                 let after = self.latency();
-                self.schedule(after, Job::Put { who, boot, put, beacon });
+                self.schedule(after, Job::Put { who, boot, put, record });
             }
-            Effect::Lookup { lookup, addresses, at } => {
-                self.members[who].looked_up.extend(addresses.first());
+            Effect::Lookup { lookup, places, at } => {
+                self.members[who].looked_up.extend(places.first());
                 self.members[who].lookups += 1;
                 let after = self.latency();
                 let job = Job::Lookup {
                     who,
                     boot,
                     lookup,
-                    addresses,
+                    places,
                     at,
                 };
                 self.schedule(after, job);
@@ -214,9 +214,9 @@ impl World {
                 self.members[who].follow = addresses;
                 self.serve_followed(who);
             }
-            Effect::Work { pk, bits } => {
-                let nonce = find_work(&pk, bits, 0, u64::MAX).unwrap();
-                self.tell(who, 500, Input::Worked { pk, nonce });
+            Effect::Work { place, bits } => {
+                let nonce = find_work(place.as_bytes(), bits, 0, u64::MAX).unwrap();
+                self.tell(who, 500, Input::Worked { place, nonce });
             }
             Effect::Request {
                 exchange,
@@ -257,15 +257,15 @@ impl World {
                 who,
                 boot,
                 lookup,
-                addresses,
+                places,
                 at,
             } => {
                 if self.members[who].boot == boot {
-                    self.look_up(who, lookup, &addresses, &at);
+                    self.look_up(who, lookup, &places, &at);
                 }
             }
-            Job::Put { who, boot, put, beacon } => {
-                let done = self.keep_copies(who, put, &beacon);
+            Job::Put { who, boot, put, record } => {
+                let done = self.keep_copies(who, put, &record);
                 if self.members[who].boot == boot {
                     self.tell(who, 0, done);
                 }
@@ -298,7 +298,7 @@ impl World {
     fn arrive(&mut self, who: Who, bytes: &[u8], source: BeaconSource) {
         let now = self.clock_of(who).unix;
         if let Ok(beacon) = VerifiedBeacon::verify(bytes, &self.network, now) {
-            self.members[who].shelf.put(beacon.clone(), now);
+            self.members[who].shelf.put(beacon.clone().into(), now);
             self.input(who, Input::Beacon { beacon, source });
         }
     }
@@ -359,13 +359,13 @@ impl World {
         let Some(relay) = relay else { return };
         let source = BeaconSource::Follow(self.relays[relay].address.node);
         for pk in self.members[who].follow.clone() {
-            if let Some(beacon) = self.relays[relay].shelf.get(&pk, now).cloned() {
+            if let Some(beacon) = self.relays[relay].shelf.beacon(&pk, now).cloned() {
                 self.send_record(who, beacon.bytes(), source);
             }
         }
     }
 
-    fn look_up(&mut self, who: Who, lookup: LookupId, addresses: &[BlindedKey], at: &[NodeAddress]) {
+    fn look_up(&mut self, who: Who, lookup: LookupId, places: &[Place], at: &[NodeAddress]) {
         let now = self.unix();
         let mut found = Vec::new();
         let mut answered = 0;
@@ -376,13 +376,13 @@ impl World {
             }
             answered += 1;
             if let Site::Relay(relay) = site {
-                found.extend(self.relays[relay].lie.clone());
+                found.extend(self.relays[relay].lie.clone().map(VerifiedRecord::from));
             }
             let shelf = match site {
                 Site::Member(other) => &self.members[other].shelf,
                 Site::Relay(relay) => &self.relays[relay].shelf,
             };
-            found.extend(addresses.iter().filter_map(|pk| shelf.get(pk, now)).cloned());
+            found.extend(places.iter().filter_map(|place| shelf.get(place, now)).cloned());
         }
         // Answers come in whatever order the network likes.
         for last in (1..found.len()).rev() {
@@ -391,15 +391,15 @@ impl World {
         }
         let clock = self.clock_of(who).unix;
         let delay = self.latency();
-        for beacon in found {
-            if let Ok(beacon) = VerifiedBeacon::verify(beacon.bytes(), &self.network, clock) {
-                self.tell(who, delay, Input::Found { lookup, beacon });
+        for record in found {
+            if let Ok(record) = VerifiedRecord::verify(&record.place(), record.bytes(), &self.network, clock) {
+                self.tell(who, delay, Input::Found { lookup, record });
             }
         }
         self.tell(who, delay, Input::LookupDone { lookup, answered });
     }
 
-    fn keep_copies(&mut self, who: Who, put: PutId, beacon: &VerifiedBeacon) -> Input {
+    fn keep_copies(&mut self, who: Who, put: PutId, record: &VerifiedRecord) -> Input {
         let now = self.unix();
         let (mut stored, mut asked) = (0, 0);
         for relay in 0..self.relays.len() {
@@ -410,8 +410,8 @@ impl World {
             if self.relays[relay].stuck || self.chance(self.faults.lost_copies) {
                 continue;
             }
-            let _ = self.relays[relay].shelf.put(beacon.clone(), now);
-            if self.relays[relay].shelf.get(&beacon.pk(), now) == Some(beacon) {
+            let _ = self.relays[relay].shelf.put(record.clone(), now);
+            if self.relays[relay].shelf.get(&record.place(), now) == Some(record) {
                 stored += 1;
             }
         }

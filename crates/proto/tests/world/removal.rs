@@ -297,7 +297,7 @@ fn the_end_of_a_view_is_kept_until_the_network_has_it() {
     assert!(world.members[alice].disk.closings.is_empty());
     let today = carols.epoch(Kind::Presence, world.unix());
     let pk = carols.blinded(Kind::Presence, today, 0);
-    let copy = world.relays[0].shelf.get(&pk, world.unix()).cloned().unwrap();
+    let copy = world.relays[0].shelf.beacon(&pk, world.unix()).cloned().unwrap();
     let state = PresenceState::from_bytes(&copy.open(&carols, today, 0).unwrap()).unwrap();
     assert!(state.ended);
 }

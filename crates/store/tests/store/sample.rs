@@ -248,6 +248,7 @@ pub fn contact(key: u64, seed: u64) -> ContactRow {
             sequence: seed,
             rights: BTreeSet::from([Right::Fetch]),
             not_after: UnixMillis(u64::MAX),
+            public: seed % 2 == 1,
         }),
         granted: maybe(seed, 2, || GrantedView {
             view: "contacts".to_owned(),
@@ -359,6 +360,7 @@ pub fn answer(key: &str, seed: u64) -> AnswerRow {
             waiting: 1,
             problem: None,
             node: Some(node_address(seed).node),
+            public: false,
         }),
     };
     AnswerRow {

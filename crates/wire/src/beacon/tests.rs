@@ -150,8 +150,8 @@ fn the_network_decides_whether_work_is_needed() {
     let read = key.read_key();
     let epoch = read.epoch(Kind::Presence, NOW);
     let pk = read.blinded(Kind::Presence, epoch, 0);
-    let work = find_work(&pk, default.work_bits(), 0, u64::MAX).unwrap();
-    assert!(!has_work(&pk, work.wrapping_add(1), default.work_bits()) || work == 0);
+    let work = find_work(pk.as_bytes(), default.work_bits(), 0, u64::MAX).unwrap();
+    assert!(!has_work(pk.as_bytes(), work.wrapping_add(1), default.work_bits()) || work == 0);
     let draft = |work| BeaconDraft {
         kind: Kind::Presence,
         epoch,
@@ -171,24 +171,25 @@ fn the_network_decides_whether_work_is_needed() {
 #[test]
 fn of_two_with_one_sequence_the_lower_hash_wins() {
     let key = key(3);
-    let one = VerifiedBeacon::verify(&sealed(&key, 1, b"one"), &plain(), NOW).unwrap();
-    let two = VerifiedBeacon::verify(&sealed(&key, 1, b"two"), &plain(), NOW).unwrap();
+    let record = |sequence, payload: &[u8]| {
+        crate::record::VerifiedRecord::from(
+            VerifiedBeacon::verify(&sealed(&key, sequence, payload), &plain(), NOW).unwrap(),
+        )
+    };
+    let (one, two) = (record(1, b"one"), record(1, b"two"));
     assert_ne!(one.supersedes(&two), two.supersedes(&one));
-    let newer = VerifiedBeacon::verify(&sealed(&key, 2, b"one"), &plain(), NOW).unwrap();
+    let newer = record(2, b"one");
     assert!(newer.supersedes(&one) && newer.supersedes(&two) && !one.supersedes(&newer));
 }
 
 #[test]
-fn topics_are_spread_and_dht_keys_come_back() {
+fn topics_are_spread() {
     let default = Network::named(crate::network::DEFAULT_NETWORK).unwrap();
     let topics: std::collections::BTreeSet<_> = (0..=255)
         .map(|byte| topic(&default, &BlindedKey::from_bytes([byte; 32])))
         .collect();
     assert!(topics.len() > 50 && topics.iter().all(|topic| topic.0 < 64));
     assert_eq!(topic(&plain(), &BlindedKey::from_bytes([9; 32])), TopicIndex(0));
-    let pk = BlindedKey::from_bytes([9; 32]);
-    assert_eq!(pk_of_dht_key(&dht_key(&pk)), Some(pk));
-    assert_eq!(pk_of_dht_key(b"/beacon/1/short"), None);
 }
 
 #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
