@@ -18,6 +18,8 @@ mod access;
 mod api;
 #[path = "nodes/command_line.rs"]
 mod command_line;
+#[path = "nodes/configuration.rs"]
+mod configuration;
 #[path = "nodes/crashes.rs"]
 mod crashes;
 #[path = "nodes/first_contact.rs"]

@@ -1,12 +1,13 @@
 //! The command line: a client of the local API, and the way to start a node.
 //!
-//! Everything except what works on a home itself (`init`, `run`, `passphrase`, and `demo`) or is about the program
+//! Everything except what works on a home itself (`init`, `run`, `config`, `passphrase`, and `demo`) or is about the program
 //! (`openrpc`, `completions`, `man`) talks to a running node over its
 //! socket; nothing here reads a database or a key.
 
 mod access;
 mod add;
 mod commands;
+mod config;
 mod events;
 mod local;
 mod output;
@@ -18,11 +19,13 @@ use crate::failure::{Exit, Failure};
 use crate::passphrase::{FILE_VARIABLE, Source};
 use access::{ContactCmd, GrantCmd, ViewCmd};
 use anyhow::Context;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use output::Output;
 use reference::MethodName;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,6 +67,30 @@ pub struct Args {
 
     #[command(subcommand)]
     command: Cmd,
+
+    /// Which arguments the environment gave.
+    #[arg(skip)]
+    by_environment: BTreeSet<String>,
+}
+
+/// What comes before the configuration's file.
+#[derive(Debug, clap::Args)]
+struct RunFlags {
+    /// `ordinary`, or `relay`: serve others.
+    #[arg(long, env = "PORCHLIGHT_ROLE")]
+    role: Option<String>,
+    /// Where to listen, instead of what the configuration says. May be given several times.
+    #[arg(long, value_name = "MULTIADDR", env = "PORCHLIGHT_LISTEN", value_delimiter = ',')]
+    listen: Vec<String>,
+    /// An entry point, instead of those in the configuration. May be given several times.
+    #[arg(long, value_name = "MULTIADDR", env = "PORCHLIGHT_SEED_PEERS", value_delimiter = ',')]
+    seed_peer: Vec<String>,
+    /// Do not announce this node on the local network, nor look for others there.
+    #[arg(long, env = "PORCHLIGHT_NO_MDNS")]
+    no_mdns: bool,
+    /// What to log, such as `debug` or `warn,porchlight_net=trace`.
+    #[arg(long, value_name = "FILTER", env = "PORCHLIGHT_LOG")]
+    log: Option<String>,
 }
 
 /// What can be done.
@@ -97,24 +124,16 @@ Examples:
   porchlight run --role relay --listen /ip4/0.0.0.0/tcp/4110
   porchlight run --seed-peer /dns4/relay.example.org/tcp/4110/p2p/12D3KooW...")]
     Run {
-        /// `ordinary`, or `relay`: serve others.
-        #[arg(long, env = "PORCHLIGHT_ROLE")]
-        role: Option<String>,
-        /// Where to listen, instead of what the configuration says. May be given several times.
-        #[arg(long, value_name = "MULTIADDR", env = "PORCHLIGHT_LISTEN", value_delimiter = ',')]
-        listen: Vec<String>,
-        /// An entry point, instead of those in the configuration. May be given several times.
-        #[arg(long, value_name = "MULTIADDR", env = "PORCHLIGHT_SEED_PEERS", value_delimiter = ',')]
-        seed_peer: Vec<String>,
-        /// Do not announce this node on the local network, nor look for others there.
-        #[arg(long, env = "PORCHLIGHT_NO_MDNS")]
-        no_mdns: bool,
-        /// What to log, such as `debug` or `warn,porchlight_net=trace`.
-        #[arg(long, value_name = "FILTER", env = "PORCHLIGHT_LOG")]
-        log: Option<String>,
+        #[command(flatten)]
+        flags: RunFlags,
         /// The file whose first line is the home's passphrase, instead of asking for it.
         #[arg(long, value_name = "FILE", env = FILE_VARIABLE)]
         passphrase_file: Option<PathBuf>,
+    },
+    /// The configuration: look it over, show what is in force.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCmd,
     },
     /// The passphrase of a home whose node is stopped: set, change, remove.
     Passphrase {
@@ -279,6 +298,26 @@ After the second, `man porchlight` and `man porchlight-invite-new` show them.")]
 }
 
 #[derive(Debug, Subcommand)]
+enum ConfigCmd {
+    /// Whether the file can be used, and what will not work well. Takes the flags of `run`, and its environment.
+    #[command(after_help = "\
+Examples:
+  porchlight config check
+  porchlight config check --role relay     as `run --role relay` would find it
+
+Exit code 0 if it can be used, with warnings or without; 1 if not.")]
+    Check {
+        #[command(flatten)]
+        flags: RunFlags,
+    },
+    /// What is in force and where it comes from: in the running node, or, without one or with flags, what `run` takes.
+    Show {
+        #[command(flatten)]
+        flags: RunFlags,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum PassphraseCmd {
     /// Wrap the home's key under a passphrase, in place of the key file or of an earlier passphrase.
     #[command(after_help = "\
@@ -381,6 +420,34 @@ impl StatusArg {
 }
 
 impl Args {
+    /// Reads the command line. Ends the process if it cannot be used, or asks for help.
+    #[must_use]
+    pub fn read() -> Self {
+        let matches = Self::command().get_matches();
+        let mut args = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let mut at = &matches;
+        while let Some((_, below)) = at.subcommand() {
+            at = below;
+        }
+        let by_environment = at
+            .ids()
+            .map(clap::Id::as_str)
+            .filter(|id| at.value_source(id) == Some(ValueSource::EnvVariable));
+        args.by_environment = by_environment.map(str::to_owned).collect();
+        args
+    }
+
+    fn overrides(&self, flags: &RunFlags) -> Overrides {
+        Overrides {
+            role: flags.role.clone(),
+            listen: flags.listen.clone(),
+            seed_peers: flags.seed_peer.clone(),
+            no_mdns: flags.no_mdns,
+            log: flags.log.clone(),
+            by_environment: self.by_environment.clone(),
+        }
+    }
+
     fn home(&self) -> PathBuf {
         self.home.clone().unwrap_or_else(default_home)
     }
@@ -408,24 +475,17 @@ pub fn execute(args: &Args) -> anyhow::Result<ExitCode> {
             let wanted = *passphrase || passphrase_file.is_some();
             local::init(&out, name.as_deref(), network.as_deref(), wanted.then_some(&source))?;
         }
-        Cmd::Run {
-            role,
-            listen,
-            seed_peer,
-            no_mdns,
-            log,
-            passphrase_file,
-        } => {
-            let overrides = Overrides {
-                role: role.clone(),
-                listen: listen.clone(),
-                seed_peers: seed_peer.clone(),
-                no_mdns: *no_mdns,
-                log: log.clone(),
-            };
-            let (config, home) = local::open(&out, &overrides, &Source::of(passphrase_file.as_deref()))?;
-            runtime()?.block_on(crate::run::run(&out.home, config, home))?;
+        Cmd::Run { flags, passphrase_file } => {
+            let source = Source::of(passphrase_file.as_deref());
+            let (layers, home) = local::open(&out, &args.overrides(flags), &source)?;
+            runtime()?.block_on(crate::run::run(&out.home, layers, home))?;
         }
+        Cmd::Config {
+            command: ConfigCmd::Check { flags },
+        } => return config::check(&out, &args.overrides(flags)),
+        Cmd::Config {
+            command: ConfigCmd::Show { flags },
+        } => runtime()?.block_on(config::show(&out, &args.overrides(flags)))?,
         Cmd::Passphrase {
             command:
                 PassphraseCmd::Set {
@@ -492,6 +552,7 @@ async fn ask(out: &Output, command: &Cmd) -> anyhow::Result<()> {
         // These need no running node.
         Cmd::Init { .. }
         | Cmd::Run { .. }
+        | Cmd::Config { .. }
         | Cmd::Passphrase { .. }
         | Cmd::Openrpc
         | Cmd::Completions { .. }
@@ -544,7 +605,6 @@ fn show(as_json: bool, failure: &Failure) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_holds_together() {
@@ -562,6 +622,7 @@ mod tests {
             "porchlight who --watch --json",
             "porchlight events -f --consumer c",
             "porchlight rpc presence.get contact=alice",
+            "porchlight config check --role relay",
         ] {
             assert!(Args::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

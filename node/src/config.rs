@@ -1,28 +1,65 @@
 //! Configuration: a commented TOML file in the home, which the environment and flags override.
 
-use porchlight_net::Role;
+pub mod advice;
+mod file;
+pub mod settings;
+
+use file::Lines;
+use porchlight_net::{Role, inspect};
 use porchlight_store::DurabilitySetting;
 use porchlight_wire::ids::{Address, NodeAddress};
 use porchlight_wire::network::{DEFAULT_NETWORK, Network};
 use serde::{Deserialize, Deserializer};
+use settings::{Origin, setting};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tracing_subscriber::EnvFilter;
 
 /// The file's name in the home.
 pub const FILE: &str = "config.toml";
 
+/// Something in a configuration that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it was said.
+    pub origin: Origin,
+    /// The key, unless the file is no TOML.
+    pub key: Option<String>,
+    /// What was expected, and what stands there.
+    pub message: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.origin {
+            Origin::File(Some(line)) => write!(f, "line {line}: ")?,
+            Origin::Variable(name) | Origin::Flag(name) => write!(f, "{name}: ")?,
+            Origin::File(None) | Origin::Default => {}
+        }
+        match &self.key {
+            Some(key) => write!(f, "{key}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
 /// A configuration that cannot be used.
 #[derive(Debug)]
 pub struct ConfigError {
-    /// Which file or variable.
-    pub place: String,
-    /// What is wrong, with line and key where known.
-    pub reason: String,
+    /// The file.
+    pub path: PathBuf,
+    /// All that is wrong.
+    pub problems: Vec<Problem>,
 }
 
 impl std::fmt::Display for ConfigError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the configuration cannot be used: {}: {}", self.place, self.reason)
+        write!(f, "the configuration cannot be used: {}", self.path.display())?;
+        for problem in &self.problems {
+            write!(f, "\n  {problem}")?;
+        }
+        Ok(())
     }
 }
 
@@ -192,54 +229,128 @@ pub struct Overrides {
     pub no_mdns: bool,
     /// `--log`
     pub log: Option<String>,
+    /// Which of them, as [`settings::Override::id`] names them, the environment says.
+    pub by_environment: BTreeSet<String>,
 }
 
-impl Config {
+impl Overrides {
+    /// Whether there is one of this id.
+    #[must_use]
+    pub fn has(&self, id: &str) -> bool {
+        match id {
+            "role" => self.role.is_some(),
+            "listen" => !self.listen.is_empty(),
+            "seed_peer" => !self.seed_peers.is_empty(),
+            "no_mdns" => self.no_mdns,
+            "log" => self.log.is_some(),
+            _ => false,
+        }
+    }
+}
+
+/// A configuration with all that it was made of.
+#[derive(Clone, Debug)]
+pub struct Layers {
+    /// The file.
+    pub path: PathBuf,
+    /// What is in force.
+    pub config: Config,
+    /// What the file says by itself.
+    pub in_file: Config,
+    lines: Lines,
+    overrides: Overrides,
+}
+
+impl Layers {
     /// Reads the file of a home, and puts what flags and environment say over it.
     ///
     /// # Errors
     ///
-    /// Says which file, line and key, what was expected and what stands there.
+    /// Says of everything that cannot be used where it stands, what was expected and what was found.
     pub fn read(home: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
         let path = home.join(FILE);
-        let place = path.display().to_string();
-        let text = std::fs::read_to_string(&path).map_err(|error| ConfigError {
-            place: place.clone(),
-            reason: format!("it cannot be read: {error}"),
+        let failed = |problems| ConfigError {
+            path: path.clone(),
+            problems,
+        };
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            failed(vec![Problem {
+                origin: Origin::File(None),
+                key: None,
+                message: format!("it cannot be read: {error}"),
+            }])
         })?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError {
-            place: place.clone(),
-            reason: error.to_string().trim_end().to_owned(),
+        let (in_file, lines) = file::parse(&text).map_err(|faults| {
+            let problems = faults.into_iter().map(|fault| Problem {
+                origin: Origin::File(fault.line),
+                key: fault.key,
+                message: fault.message,
+            });
+            failed(problems.collect())
         })?;
-        config.apply(overrides)?;
-        config.check().map_err(|reason| ConfigError { place, reason })?;
-        Ok(config)
+        let mut layers = Self {
+            path: path.clone(),
+            config: in_file.clone(),
+            in_file,
+            lines,
+            overrides: overrides.clone(),
+        };
+        let mut wrong = layers.config.apply(overrides);
+        wrong.extend(layers.config.check());
+        if wrong.is_empty() {
+            return Ok(layers);
+        }
+        let problems = wrong.into_iter().map(|(key, message)| Problem {
+            origin: layers.origin(key),
+            key: Some(key.to_owned()),
+            message,
+        });
+        Err(failed(problems.collect()))
     }
 
-    fn apply(&mut self, overrides: &Overrides) -> Result<(), ConfigError> {
-        let flag = |name: &str| {
-            let place = format!("--{name}");
-            move |reason: String| ConfigError {
-                place: place.clone(),
-                reason,
-            }
-        };
+    /// Where a key's value comes from.
+    #[must_use]
+    pub fn origin(&self, key: &str) -> Origin {
+        if let Some(by) = setting(key).and_then(|setting| setting.override_by)
+            && self.overrides.has(by.id)
+        {
+            return if self.overrides.by_environment.contains(by.id) {
+                Origin::Variable(by.variable)
+            } else {
+                Origin::Flag(by.flag)
+            };
+        }
+        self.line(key).map_or(Origin::Default, |line| Origin::File(Some(line)))
+    }
+
+    /// Where the file says something of a key.
+    #[must_use]
+    pub fn line(&self, key: &str) -> Option<usize> {
+        self.lines.get(key).copied()
+    }
+}
+
+impl Config {
+    /// Puts what flags and environment say over what the file says. Gives what cannot be used of it, by key.
+    fn apply(&mut self, overrides: &Overrides) -> Vec<(&'static str, String)> {
+        let mut wrong = Vec::new();
         if let Some(text) = &overrides.role {
-            self.role = parse_role(text).map_err(flag("role"))?;
+            match parse_role(text) {
+                Ok(role) => self.role = role,
+                Err(error) => wrong.push(("role", error)),
+            }
         }
         if !overrides.listen.is_empty() {
-            self.listen = overrides
-                .listen
-                .iter()
-                .map(|text| Address::parse(text).map_err(|error| flag("listen")(error.to_string())))
-                .collect::<Result<_, _>>()?;
+            match overrides.listen.iter().map(|text| Address::parse(text)).collect() {
+                Ok(listen) => self.listen = listen,
+                Err(error) => wrong.push(("listen", error.to_string())),
+            }
         }
         if !overrides.seed_peers.is_empty() {
-            self.seed_peers = overrides
-                .seed_peers
-                .iter()
-                .map(|text| text.parse().map_err(|error| flag("seed-peer")(format!("{error}"))))
-                .collect::<Result<_, _>>()?;
+            match overrides.seed_peers.iter().map(|text| text.parse()).collect() {
+                Ok(seed_peers) => self.seed_peers = seed_peers,
+                Err(error) => wrong.push(("seed_peers", format!("{error}"))),
+            }
         }
         if overrides.no_mdns {
             self.net.mdns = false;
@@ -247,53 +358,64 @@ impl Config {
         if let Some(filter) = &overrides.log {
             self.log.filter.clone_from(filter);
         }
-        Ok(())
+        wrong
     }
 
-    fn check(&self) -> Result<(), String> {
-        let within = |key: &str, value: Duration, least: Duration, most: Duration| {
-            if (least..=most).contains(&value) {
-                Ok(())
-            } else {
-                Err(format!(
-                    "{key}: expected {} to {}, got {}",
+    /// What cannot be used, by key.
+    fn check(&self) -> Vec<(&'static str, String)> {
+        let mut wrong = Vec::new();
+        let mut within = |key: &'static str, value: Duration, least: Duration, most: Duration| {
+            if !(least..=most).contains(&value) {
+                let message = format!(
+                    "expected {} to {}, got {}",
                     humantime::format_duration(least),
                     humantime::format_duration(most),
                     humantime::format_duration(value)
-                ))
+                );
+                wrong.push((key, message));
             }
         };
-        let seconds = Duration::from_secs;
-        within("presence.lease", self.presence.lease, seconds(2), seconds(3_600))?;
+        let (seconds, milliseconds) = (Duration::from_secs, Duration::from_millis);
+        let (presence, net) = (&self.presence, &self.net);
+        within("presence.lease", presence.lease, seconds(2), seconds(3_600));
         within(
             "presence.dht_interval",
-            self.presence.dht_interval,
-            Duration::from_millis(500),
+            presence.dht_interval,
+            milliseconds(500),
             seconds(3_600),
-        )?;
-        within("net.ping", self.net.ping, Duration::from_millis(100), seconds(60))?;
-        within(
-            "net.live_after_ping",
-            self.net.live_after_ping,
-            self.net.ping,
-            seconds(300),
-        )?;
-        within(
-            "net.heartbeat",
-            self.net.heartbeat,
-            Duration::from_millis(100),
-            seconds(10),
-        )?;
-        if let Some(name) = &self.name {
-            porchlight_wire::name::check_name(name).map_err(|error| format!("name: {error}"))?;
+        );
+        within("net.ping", net.ping, milliseconds(100), seconds(60));
+        within("net.live_after_ping", net.live_after_ping, net.ping, seconds(300));
+        within("net.heartbeat", net.heartbeat, milliseconds(100), seconds(10));
+        if let Some(name) = &self.name
+            && let Err(error) = porchlight_wire::name::check_name(name)
+        {
+            wrong.push(("name", error.to_string()));
+        }
+        let listen = self.listen.iter().map(|address| ("listen", address));
+        let external = self.external.iter().map(|address| ("external", address));
+        let seed_peers = self.seed_peers.iter().map(|seed| ("seed_peers", &seed.address));
+        for (key, address) in listen.chain(external).chain(seed_peers) {
+            if inspect(address).is_none() {
+                wrong.push((
+                    key,
+                    format!(
+                        "{address} is nothing this program can listen on or dial; expected something like \
+                         /ip4/0.0.0.0/tcp/4110, /dns4/relay.example.org/tcp/4110 or /ip4/0.0.0.0/udp/4110/quic-v1"
+                    ),
+                ));
+            }
+        }
+        if let Err(error) = EnvFilter::try_new(&self.log.filter) {
+            wrong.push(("log.filter", format!("'{}' is no filter: {error}", self.log.filter)));
         }
         if !matches!(self.log.format.as_str(), "text" | "json") {
-            return Err(format!(
-                "log.format: expected 'text' or 'json', got '{}'",
-                self.log.format
+            wrong.push((
+                "log.format",
+                format!("expected 'text' or 'json', got '{}'", self.log.format),
             ));
         }
-        Ok(())
+        wrong
     }
 }
 
@@ -418,69 +540,4 @@ fn durability<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DurabilitySe
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Result<Config, ConfigError> {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join(FILE), text).unwrap();
-        Config::read(home.path(), &Overrides::default())
-    }
-
-    #[test]
-    fn what_init_writes_can_be_read() {
-        let network = Network::named("home").unwrap();
-        let config = read(&template(Some("alice \"a\""), &network)).unwrap();
-        assert_eq!(config.name.as_deref(), Some("alice \"a\""));
-        assert_eq!(config.network, network);
-        assert_eq!(config.presence.lease, Duration::from_secs(90));
-        let all_keys = template(None, &network).replace("\n#name", "\nname");
-        let uncommented: String = all_keys
-            .lines()
-            .map(|line| match line.strip_prefix('#') {
-                Some(key) if key.contains(" = ") && !key.starts_with(' ') && !key.contains("12D3KooW...") => key,
-                _ => line,
-            })
-            .map(|line| format!("{line}\n"))
-            .collect();
-        assert!(read(&uncommented).is_ok(), "{:?}", read(&uncommented).unwrap_err());
-    }
-
-    #[test]
-    fn what_is_wrong_is_named_with_its_place() {
-        for (text, expected) in [
-            ("lisen = []", "lisen"),
-            ("role = \"server\"", "'ordinary' or 'relay'"),
-            ("[presence]\nlease = \"soon\"", "duration"),
-            ("[presence]\nlease = \"1s\"", "2s to 1h"),
-            ("seed_peers = [\"/ip4/127.0.0.1/tcp/1\"]", "/p2p/"),
-            ("network = \"My Net\"", "network name"),
-            ("name = ", "line 1"),
-        ] {
-            let error = read(text).unwrap_err();
-            assert!(error.reason.contains(expected), "{text}: {}", error.reason);
-            assert!(error.place.ends_with(FILE));
-        }
-    }
-
-    #[test]
-    fn flags_come_before_the_file() {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::write(
-            home.path().join(FILE),
-            "role = \"relay\"\nlisten = [\"/ip4/0.0.0.0/tcp/1\"]",
-        )
-        .unwrap();
-        let overrides = Overrides {
-            role: Some("ordinary".to_owned()),
-            listen: vec!["/ip4/127.0.0.1/tcp/2".to_owned()],
-            seed_peers: Vec::new(),
-            no_mdns: false,
-            log: Some("debug".to_owned()),
-        };
-        let config = Config::read(home.path(), &overrides).unwrap();
-        assert_eq!(config.log.filter, "debug");
-        assert_eq!(config.role, Role::Ordinary);
-        assert_eq!(config.listen.first().unwrap().as_str(), "/ip4/127.0.0.1/tcp/2");
-    }
-}
+mod tests;

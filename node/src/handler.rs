@@ -4,6 +4,7 @@
 mod access;
 
 use crate::clock::{millis, unix_now};
+use crate::config::{Layers, Overrides};
 use crate::convert::rpc as convert;
 use crate::driver::Core;
 use porchlight_net::{Counters, Net, PathCounters, Role};
@@ -58,6 +59,8 @@ pub struct About {
     pub node: NodeId,
     /// Whether seed peers are configured.
     pub seeds: usize,
+    /// The configuration.
+    pub layers: Layers,
     /// When it came up.
     pub started: UnixMillis,
 }
@@ -103,6 +106,7 @@ impl Api {
                 self.command(Command::Stop, None).await?;
                 value(&types::Stopping { stopping: true })
             }
+            Call::NodeConfigGet(_) => self.config().await,
             Call::IdentityShow(_) => value(&types::IdentityShown {
                 principal: self.about.principal.to_string(),
                 name: self.about.name.clone(),
@@ -277,6 +281,19 @@ impl Api {
         }
     }
 
+    async fn config(&self) -> Result<Value, RpcError> {
+        let home = self.about.home.clone();
+        let read = tokio::task::spawn_blocking(move || Layers::read(&home, &Overrides::default()));
+        let now = read.await.map_err(|_| stopping())?;
+        let layers = &self.about.layers;
+        value(&types::ConfigGot {
+            file: layers.path.display().to_string(),
+            taken_at: Some(convert::at(self.about.started)),
+            settings: convert::settings(layers, now.as_ref().ok().map(|now| &now.in_file)),
+            file_problem: now.err().map(|error| error.to_string()),
+        })
+    }
+
     async fn info(&self) -> Result<types::NodeInfo, RpcError> {
         let status = self.net.status().await.map_err(|_| stopping())?;
         let presence = self.list_presence().await?;
@@ -286,7 +303,7 @@ impl Api {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: about.node.to_string(),
             network: about.network.clone(),
-            role: role(about.role).to_owned(),
+            role: convert::role(about.role).to_owned(),
             principal: about.principal.to_string(),
             name: about.name.clone(),
             home: about.home.display().to_string(),
@@ -443,13 +460,6 @@ fn unexpected(reply: &Reply) -> RpcError {
 
 fn stopping() -> RpcError {
     RpcError::new(Kind::ShuttingDown, "the node is stopping")
-}
-
-const fn role(role: Role) -> &'static str {
-    match role {
-        Role::Ordinary => "ordinary",
-        Role::Relay => "relay",
-    }
 }
 
 fn count(number: usize) -> u64 {

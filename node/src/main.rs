@@ -1,10 +1,9 @@
 //! The binary: reads the command line and does what it says.
 
-use clap::Parser;
 use porchlight::cli::{Args, execute, fail};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::read();
     execute(&args).unwrap_or_else(|error| fail(&args, &error))
 }

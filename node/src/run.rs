@@ -1,7 +1,7 @@
 //! `porchlight run`: puts a node together from its home, and keeps it up until it is told to stop.
 
 use crate::clock::{RealTime, TimeSource};
-use crate::config::Config;
+use crate::config::{Config, Layers};
 use crate::driver::{Core, Driver};
 use crate::handler::{About, Api};
 use crate::home::{self, Home};
@@ -31,7 +31,8 @@ pub fn open(home: &Path, config: &Config, passphrase: &Source) -> Result<Home> {
 /// # Errors
 ///
 /// Says what is in the way, and what to do.
-pub async fn run(home: &Path, config: Config, home_open: Home) -> Result<()> {
+pub async fn run(home: &Path, layers: Layers, home_open: Home) -> Result<()> {
+    let config = layers.config.clone();
     let opened = home_open.opened;
     let server = Server::bind(&home::socket(home))?;
     let time = RealTime::start();
@@ -49,6 +50,7 @@ pub async fn run(home: &Path, config: Config, home_open: Home) -> Result<()> {
         device: identity.device.id().to_string(),
         node,
         seeds: config.seed_peers.len(),
+        layers,
         started: now.unix,
     };
     let core_config = porchlight_proto::Config {

@@ -38,7 +38,7 @@ async fn bash_completes_commands_options_and_methods() {
         (&["--home", "x", "who", "--w"], &["--watch"]),
         (&["presence", "set", "aw"], &["away"]),
         (&["rpc", "presence.s"], &["presence.set", "presence.subscribe"]),
-        (&["--json", "rpc", "node."], &["node.info", "node.stop"]),
+        (&["--json", "rpc", "invite.re"], &["invite.revoke"]),
     ] {
         let shown = Command::new("bash")
             .args(["--norc", "-c"])

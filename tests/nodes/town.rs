@@ -118,7 +118,8 @@ enum Prints<'a> {
 /// Holds what a command printed as JSON against the schema of what it prints.
 fn check_printed(words: &[&str], stdout: &str) {
     let prints = match words {
-        ["init" | "passphrase" | "man", ..] => Prints::Own,
+        ["init" | "passphrase" | "man", ..] | ["config", "check", ..] => Prints::Own,
+        ["config", "show", ..] => Prints::Reply("node.config.get"),
         ["openrpc"] => Prints::Reply("rpc.discover"),
         ["status"] => Prints::Reply("node.info"),
         ["stop"] => Prints::Reply("node.stop"),

@@ -21,7 +21,7 @@ mod streams;
 mod task;
 
 pub use config::{NetConfig, NetLimits, Role, Timing};
-pub use convert::node_id;
+pub use convert::{Inspected, Scope, inspect, node_id};
 pub use handle::{
     BeaconSource, Counters, ExchangeFailure, LiveNode, Net, NetCommand, NetError, NetEvent, NetStatus, NetStopped,
     PathCounters, PeerInfo,

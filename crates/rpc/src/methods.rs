@@ -97,6 +97,8 @@ registry! {
         "How the node is: who, where, with whom connected, what it has seen.";
     NodeStop "node.stop" (Nothing) -> Stopping, [],
         "Say goodbye to all watchers and end the node.";
+    NodeConfigGet "node.config.get" (Nothing) -> ConfigGot, [],
+        "The configuration that is in force, and where each value comes from.";
     IdentityShow "identity.show" (Nothing) -> IdentityShown, [],
         "Who this node speaks for.";
     InviteCreate "invite.create" (InviteCreate) -> InviteCreated, [NotFound, RateLimited],

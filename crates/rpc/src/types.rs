@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 // The words that some texts are made of, for the schemas.
+const ORIGIN: [&str; 4] = ["default", "file", "environment", "flag"];
 const ROLE: [&str; 2] = ["ordinary", "relay"];
 const STATUS: [&str; 4] = ["open", "away", "busy", "closed"];
 const TOLD_STATUS: [&str; 5] = ["open", "away", "busy", "closed", "unknown"];
@@ -110,6 +111,39 @@ objects! {
         pid: u32,
         /// What the owner should know.
         notices: Vec<String>,
+    }
+    /// The reply to `node.config.get`.
+    ConfigGot {
+        /// The file.
+        file: String,
+        /// When the node took it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        taken_at: Option<String>,
+        /// All settings, in the order of the file.
+        settings: Vec<Setting>,
+        /// Why the file cannot be used as it is now.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        file_problem: Option<String>,
+    }
+    /// A setting.
+    Setting {
+        /// Its key, with the section: `presence.lease`.
+        key: String,
+        /// What is in force; not given if nothing is set and nothing is the default.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        value: Option<Value>,
+        /// Where it comes from.
+        #[schemars(extend("enum" = ORIGIN))]
+        from: String,
+        /// The flag or the environment variable it comes from.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<String>,
+        /// The line of the file it comes from.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        line: Option<u32>,
+        /// What the file says now, if that is something else.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        in_file: Option<Value>,
     }
     /// Our own presence.
     OwnPresence {

@@ -1,7 +1,7 @@
 //! The commands that work on a home itself: they make it, change what guards it, and open it for its node.
 
 use super::output::Output;
-use crate::config::{Config, Overrides};
+use crate::config::{Layers, Overrides};
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home, PassphraseChange};
 use crate::passphrase::Source;
@@ -58,14 +58,16 @@ pub(super) fn init(out: &Output, name: Option<&str>, network: Option<&str>, pass
 }
 
 /// Reads the configuration and opens the home, asking for its passphrase if it has one.
-pub(super) fn open(out: &Output, overrides: &Overrides, passphrase: &Source) -> Result<(Config, Home)> {
+pub(super) fn open(out: &Output, overrides: &Overrides, passphrase: &Source) -> Result<(Layers, Home)> {
     home::refuse_missing(&out.home)?;
-    let config = Config::read(&out.home, overrides).map_err(|error| {
-        Failure::new(Exit::Usage, "invalid_config", error.to_string())
-            .hint("mend the line and start again; `porchlight run --help` shows the flags")
+    let layers = Layers::read(&out.home, overrides).map_err(|error| {
+        Failure::new(Exit::Usage, "invalid_config", error.to_string()).hint(format!(
+            "mend it and start again; `{}` looks it over, `porchlight run --help` shows the flags",
+            out.command("config check")
+        ))
     })?;
-    let home = run::open(&out.home, &config, passphrase)?;
-    Ok((config, home))
+    let home = run::open(&out.home, &layers.config, passphrase)?;
+    Ok((layers, home))
 }
 
 pub(super) fn set_passphrase(out: &Output, old: Option<&Path>, new: Option<&Path>) -> Result<()> {

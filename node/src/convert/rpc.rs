@@ -1,5 +1,7 @@
 //! The core's answers, errors and events as objects of the API.
 
+use crate::config::settings::{Origin, SETTINGS};
+use crate::config::{Config, Layers};
 use porchlight_proto::CommandError;
 use porchlight_proto::event::{Event, FirstContactProblem, Source, Told, Verdict};
 use porchlight_proto::input::{ContactInfo, ContactPresence};
@@ -10,7 +12,50 @@ use porchlight_rpc::{Kind, RpcError};
 use porchlight_wire::ids::{PrincipalId, RandomId};
 use porchlight_wire::presence::{Basic, Note, PresenceDocument};
 use porchlight_wire::time::UnixMillis;
+use serde_json::Value;
 use std::time::{Duration, UNIX_EPOCH};
+
+/// A node's role.
+#[must_use]
+pub const fn role(role: porchlight_net::Role) -> &'static str {
+    match role {
+        porchlight_net::Role::Ordinary => "ordinary",
+        porchlight_net::Role::Relay => "relay",
+    }
+}
+
+/// Where a setting comes from: the word for it, the flag or variable, the line of the file.
+#[must_use]
+pub const fn origin(origin: &Origin) -> (&'static str, Option<&'static str>, Option<usize>) {
+    match origin {
+        Origin::Default => ("default", None, None),
+        Origin::File(line) => ("file", None, *line),
+        Origin::Variable(name) => ("environment", Some(*name), None),
+        Origin::Flag(name) => ("flag", Some(*name), None),
+    }
+}
+
+/// All settings as they are in force, and what the file says where it says otherwise.
+#[must_use]
+pub fn settings(layers: &Layers, in_file: Option<&Config>) -> Vec<types::Setting> {
+    let said = |value: Value| (!value.is_null()).then_some(value);
+    SETTINGS
+        .iter()
+        .map(|setting| {
+            let (from, by, line) = origin(&layers.origin(setting.key));
+            let value = (setting.value)(&layers.config);
+            let in_file = in_file.map(setting.value).filter(|in_file| *in_file != value);
+            types::Setting {
+                key: setting.key.to_owned(),
+                value: said(value),
+                from: from.to_owned(),
+                by: by.map(str::to_owned),
+                line: line.and_then(|line| u32::try_from(line).ok()),
+                in_file: in_file.and_then(said),
+            }
+        })
+        .collect()
+}
 
 /// A time as RFC 3339.
 #[must_use]
