@@ -9,6 +9,7 @@ use porchlight_wire::ids::{Address, NodeAddress, NodeId};
 use porchlight_wire::network::TopicIndex;
 use porchlight_wire::record::{Place, VerifiedRecord};
 use std::collections::BTreeSet;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Commands that may wait for the task: a burst of what one step of the core asks.
@@ -52,6 +53,7 @@ pub struct Net {
 pub(crate) enum Message {
     Command(NetCommand),
     Status(oneshot::Sender<NetStatus>),
+    Probe(Probe),
     Stop(oneshot::Sender<()>),
 }
 
@@ -95,6 +97,37 @@ impl Net {
         answer.await.map_err(|_| NetStopped)
     }
 
+    /// Asks the DHT for what is at these places, for whoever looks after this node: nothing of it reaches the driver.
+    ///
+    /// # Errors
+    ///
+    /// If too many ask at once, or the task has ended.
+    pub async fn look(&self, places: Vec<Place>) -> Result<Looked, ProbeError> {
+        self.probe(|reply| Probe::Look { places, reply }).await
+    }
+
+    /// Dials a node at one address, to see whether it can be reached there. A connection that comes of it stays, as long as
+    /// somebody needs it.
+    ///
+    /// # Errors
+    ///
+    /// If too many ask at once, or the task has ended.
+    pub async fn dial(&self, to: NodeAddress) -> Result<Dialled, ProbeError> {
+        self.probe(|reply| Probe::Dial { to, reply }).await
+    }
+
+    async fn probe<T>(
+        &self,
+        probe: impl FnOnce(oneshot::Sender<Result<T, ProbeError>>) -> Probe,
+    ) -> Result<T, ProbeError> {
+        let (reply, answer) = oneshot::channel();
+        self.messages
+            .send(Message::Probe(probe(reply)))
+            .await
+            .map_err(|_| ProbeError::Stopped)?;
+        answer.await.map_err(|_| ProbeError::Stopped)?
+    }
+
     /// Closes all connections and ends the task.
     pub async fn stop(&self) {
         let (reply, done) = oneshot::channel();
@@ -103,6 +136,60 @@ impl Net {
             let _ = done.await;
         }
     }
+}
+
+/// Something asked for its answer alone.
+#[derive(Debug)]
+pub(crate) enum Probe {
+    /// See [`Net::look`].
+    Look {
+        places: Vec<Place>,
+        reply: oneshot::Sender<Result<Looked, ProbeError>>,
+    },
+    /// See [`Net::dial`].
+    Dial {
+        to: NodeAddress,
+        reply: oneshot::Sender<Result<Dialled, ProbeError>>,
+    },
+}
+
+/// A question about the network was not asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    /// Too many at once.
+    #[error("too many questions about the network are under way")]
+    Busy,
+    /// The task has ended.
+    #[error("the network has stopped")]
+    Stopped,
+}
+
+/// What [`Net::look`] came upon.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// How many other nodes answered, with a record or without.
+    pub answered: u32,
+    /// The copies that other nodes have, and which.
+    pub copies: Vec<(NodeId, VerifiedRecord)>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What came of [`Net::dial`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dialled {
+    /// The node answered there, and has proven to be it.
+    Reached,
+    /// Nobody listens there.
+    Refused,
+    /// Nothing came back in time.
+    TimedOut,
+    /// Another node is there.
+    OtherNode(Option<NodeId>),
+    /// Nothing that this program can dial.
+    Undiallable,
+    /// Something else.
+    Failed(String),
 }
 
 /// What can be asked of the network.
@@ -290,6 +377,8 @@ pub struct NetStatus {
     pub records: usize,
     /// Topics this node is in.
     pub topics: usize,
+    /// How long ago an event was last dropped because the driver did not keep up.
+    pub dropped_ago: Option<Duration>,
 }
 
 /// A connected node.

@@ -23,6 +23,6 @@ mod task;
 pub use config::{NetConfig, NetLimits, Role, Timing};
 pub use convert::{Inspected, Scope, inspect, node_id};
 pub use handle::{
-    BeaconSource, Counters, ExchangeFailure, LiveNode, Net, NetCommand, NetError, NetEvent, NetStatus, NetStopped,
-    PathCounters, PeerInfo,
+    BeaconSource, Counters, Dialled, ExchangeFailure, LiveNode, Looked, Net, NetCommand, NetError, NetEvent, NetStatus,
+    NetStopped, PathCounters, PeerInfo, ProbeError,
 };

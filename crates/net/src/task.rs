@@ -3,6 +3,7 @@
 mod asks;
 mod events;
 mod lookups;
+mod probes;
 
 use crate::behaviour::{Behaviour, RELAY_MARKER};
 use crate::config::{NetConfig, Role};
@@ -26,6 +27,7 @@ use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::frame::ExchangeNumber;
 use porchlight_wire::ids::{Address, NodeId};
 use porchlight_wire::network::TopicIndex;
+use probes::Probes;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -64,9 +66,11 @@ pub(crate) struct Task {
 
     connections: Connections,
     queries: Queries,
+    probes: Probes,
     followers: Followers,
     pace: Pace,
     counters: Counters,
+    last_dropped: Option<Instant>,
 
     /// Streams we opened, by peer.
     outbound: BTreeMap<PeerId, mpsc::Sender<Outgoing>>,
@@ -139,8 +143,10 @@ impl Task {
             stream_events,
             stream_reports,
             queries: Queries::default(),
+            probes: Probes::default(),
             pace: Pace::default(),
             counters: Counters::default(),
+            last_dropped: None,
             outbound: BTreeMap::new(),
             waiting: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -183,6 +189,7 @@ impl Task {
                 message = self.inbox.recv() => match message {
                     Some(Message::Command(command)) => self.on_command(command),
                     Some(Message::Status(reply)) => { let _ = reply.send(self.status()); }
+                    Some(Message::Probe(probe)) => self.on_probe(probe),
                     Some(Message::Stop(done)) => {
                         self.close().await;
                         let _ = done.send(());
@@ -243,6 +250,7 @@ impl Task {
             }
         }
         self.end_late_lookups();
+        self.end_late_dials();
         let serves = self.config.role == Role::Relay;
         // Others may open three quarters of them: what is left above the budget is for dials of ours.
         let all = usize::try_from(self.config.limits.connections).unwrap_or(usize::MAX);
@@ -319,6 +327,7 @@ impl Task {
     fn tell(&mut self, event: NetEvent) {
         if self.held_back.len() >= HELD_BACK && matches!(event, NetEvent::Beacon { .. }) {
             self.counters.dropped += 1;
+            self.last_dropped = Some(Instant::now());
             return;
         }
         self.held_back.push_back(event);
@@ -397,6 +406,7 @@ impl Task {
             counters: self.counters,
             records,
             topics: self.topics.len(),
+            dropped_ago: self.last_dropped.map(|at| at.elapsed()),
         }
     }
 

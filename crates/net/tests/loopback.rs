@@ -24,6 +24,8 @@ mod following;
 mod gossip;
 #[path = "loopback/limits.rs"]
 mod limits;
+#[path = "loopback/probes.rs"]
+mod probes;
 #[path = "loopback/raw.rs"]
 mod raw;
 #[path = "loopback/servers.rs"]

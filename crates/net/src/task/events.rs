@@ -19,6 +19,9 @@ impl Task {
         reason = "libp2p adds kinds of events that concern nobody here"
     )]
     pub(super) fn on_swarm(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        if self.answers_dial(&event) {
+            return;
+        }
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Gossip(event)) => self.on_gossip(event),
             SwarmEvent::Behaviour(BehaviourEvent::Inbound(opened)) => self.on_opened(opened),

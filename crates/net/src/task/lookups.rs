@@ -205,6 +205,10 @@ impl Task {
                 .or_default()
                 .push((peer, record.clone()));
         }
+        if let Some(look) = self.probes.looks.get_mut(&lookup) {
+            look.found(peer, record);
+            return;
+        }
         self.tell(NetEvent::Found { lookup, record });
     }
 
@@ -279,7 +283,9 @@ impl Task {
             self.queries.parts.insert(query, Part::Repair);
         }
         let answered = lookup.answered_dht.max(lookup.answered_directly);
-        self.tell(NetEvent::LookupDone { lookup: id, answered });
+        if !self.looked(id, answered) {
+            self.tell(NetEvent::LookupDone { lookup: id, answered });
+        }
     }
 
     fn on_closest(&mut self, put: u64, result: QueryResult) {
