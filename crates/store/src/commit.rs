@@ -14,10 +14,11 @@ use porchlight_proto::step::Durability;
 use porchlight_wire::cbor;
 use rusqlite::{Connection, Transaction};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
@@ -26,6 +27,9 @@ const WAITING: usize = 256;
 
 /// Commits that become one transaction at most: enough to share a disk sync, few enough that nobody waits long.
 const GROUP: usize = 128;
+
+/// A transaction that takes longer is slow: whoever sets their presence waits for it, and so does everything else.
+pub const SLOW: Duration = Duration::from_secs(1);
 
 /// A handle to the store. Cheap to clone; the writer ends when the last one is dropped.
 #[derive(Clone, Debug)]
@@ -44,6 +48,19 @@ pub struct StoreStats {
     pub transactions: u64,
     /// Transactions that were synced to disk.
     pub syncs: u64,
+    /// For how long the transaction at hand has been under way.
+    pub under_way: Option<Duration>,
+    /// The last one that was [slow](SLOW).
+    pub last_slow: Option<Slow>,
+}
+
+/// A transaction that was slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slow {
+    /// How long it took.
+    pub took: Duration,
+    /// How long ago it ended.
+    pub ago: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +68,34 @@ struct Counters {
     commits: AtomicU64,
     transactions: AtomicU64,
     syncs: AtomicU64,
+    times: Mutex<Times>,
+}
+
+/// When transactions began and ended.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    began: Option<Instant>,
+    slow: Option<(Instant, Duration)>,
+}
+
+impl Counters {
+    /// Nothing that holds this lock can panic; if something did, its times would still be times.
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn began(&self) {
+        self.times().began = Some(Instant::now());
+    }
+
+    fn ended(&self) {
+        let mut times = self.times();
+        if let Some(began) = times.began.take()
+            && began.elapsed() >= SLOW
+        {
+            times.slow = Some((Instant::now(), began.elapsed()));
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -159,10 +204,16 @@ impl Store {
     /// What the writer has done.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
+        let times = *self.stats.times();
         StoreStats {
             commits: self.stats.commits.load(Ordering::Relaxed),
             transactions: self.stats.transactions.load(Ordering::Relaxed),
             syncs: self.stats.syncs.load(Ordering::Relaxed),
+            under_way: times.began.map(|began| began.elapsed()),
+            last_slow: times.slow.map(|(ended, took)| Slow {
+                took,
+                ago: ended.elapsed(),
+            }),
         }
     }
 }
@@ -185,7 +236,9 @@ impl Writer {
             {
                 group.push(next);
             }
+            self.stats.began();
             let result = self.commit(&group);
+            self.stats.ended();
             let failed = result.is_err();
             if let Err(error) = &result {
                 tracing::error!(%error, "a commit failed; the store takes no more writes");

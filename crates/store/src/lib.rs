@@ -13,7 +13,7 @@ mod schema;
 mod tables;
 pub mod vault;
 
-pub use commit::{Store, StoreStats};
+pub use commit::{SLOW, Slow, Store, StoreStats};
 pub use error::{CommitError, OpenError, ReadError};
 pub use events::EventReader;
 

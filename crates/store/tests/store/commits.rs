@@ -2,7 +2,7 @@
 
 use crate::{Home, sample};
 use porchlight_proto::Write;
-use porchlight_store::{CommitError, DurabilitySetting, Store};
+use porchlight_store::{CommitError, DurabilitySetting, SLOW, Store};
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 
@@ -196,4 +196,24 @@ async fn whoever_asked_may_be_gone() {
     // Commits are made in the order in which they were asked for.
     store.commit(consumer(1)).await.unwrap();
     assert_eq!(home.snapshot().ceiling, 5);
+}
+
+#[tokio::test]
+async fn a_transaction_that_hangs_shows_while_it_hangs_and_afterwards() {
+    let home = Home::new();
+    let store = home.store();
+    assert_eq!((store.stats().under_way, store.stats().last_slow), (None, None));
+    // Somebody else holds the database, as a slow disk would.
+    let other = home.sqlite();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let writer = store.clone();
+    let commit = tokio::spawn(async move { writer.commit(vec![Write::PutCeiling(5)]).await });
+    while store.stats().under_way.is_none_or(|under_way| under_way < SLOW) {
+        tokio::task::yield_now().await;
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    commit.await.unwrap().unwrap();
+    let stats = store.stats();
+    assert_eq!(stats.under_way, None);
+    assert!(stats.last_slow.unwrap().took >= SLOW);
 }
