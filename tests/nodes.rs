@@ -24,6 +24,8 @@ mod configuration;
 mod crashes;
 #[path = "nodes/first_contact.rs"]
 mod first_contact;
+#[path = "nodes/health.rs"]
+mod health;
 #[path = "api/judge.rs"]
 mod judge;
 #[path = "nodes/passphrase.rs"]

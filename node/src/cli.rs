@@ -9,6 +9,7 @@ mod add;
 mod commands;
 mod config;
 mod events;
+mod health;
 mod local;
 mod output;
 mod reference;
@@ -51,6 +52,7 @@ Exit codes:
   4  not granted, or another passphrase
   5  there is no such thing, or no longer
   6  nobody could be reached, or not in time
+  7  the node does not do all that it should (`health`)
   8  it collides with something that is there";
 
 /// The command line.
@@ -142,6 +144,13 @@ Examples:
     },
     /// How the node is: where it can be dialled, with whom it is connected, what it has seen.
     Status,
+    /// Whether the node does what it is there for; if not, why, and what to do.
+    #[command(after_help = "\
+Looks at what works, not at whether the process is up: whether relays are connected and answer, what was
+published can be found, news of contacts would come, the disk keeps up, the clock is right.
+
+Exit code 0 if all is well, 7 if not, 3 if no node runs.")]
+    Health,
     /// Say goodbye to all watchers and end the node.
     Stop,
     /// Who this node speaks for.
@@ -500,6 +509,7 @@ pub fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         Cmd::Completions { shell } => reference::completions(&out, *shell)?,
         Cmd::Man { dir } => reference::manual(&out, dir.as_deref())?,
         Cmd::Demo { keep } => return runtime()?.block_on(crate::demo::run(*keep, args.json)),
+        Cmd::Health => return runtime()?.block_on(health::health(&out)),
         asked => runtime()?.block_on(ask(&out, asked))?,
     }
     Ok(ExitCode::SUCCESS)
@@ -549,8 +559,9 @@ async fn ask(out: &Output, command: &Cmd) -> anyhow::Result<()> {
         Cmd::Who { .. } => who::all(out).await?,
         Cmd::Events { follow, consumer } => events::events(out, *follow, consumer.as_deref()).await?,
         Cmd::Rpc { method, params } => commands::rpc(out, method.as_deref(), params).await?,
-        // These need no running node.
+        // These were dealt with before.
         Cmd::Init { .. }
+        | Cmd::Health
         | Cmd::Run { .. }
         | Cmd::Config { .. }
         | Cmd::Passphrase { .. }

@@ -11,7 +11,7 @@ use porchlight_proto::{Command, CommandError, Effect, Input, Node, Reply, Snapsh
 use porchlight_store::Store;
 use porchlight_wire::beacon::find_work;
 use porchlight_wire::record::Place;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Inputs that become one commit at most. More would make the first wait for the last.
@@ -32,6 +32,7 @@ enum Message {
         reply: oneshot::Sender<Result<Reply, CommandError>>,
     },
     Snapshot(oneshot::Sender<Box<Snapshot>>),
+    Health(BTreeSet<String>),
 }
 
 /// A handle to the running core. Cheap to clone.
@@ -67,6 +68,15 @@ impl Core {
         let (reply, answer) = oneshot::channel();
         self.messages.send(Message::Snapshot(reply)).await.map_err(|_| Ended)?;
         answer.await.map_err(|_| Ended)
+    }
+
+    /// Says what this node does not do well, by kind, as of now.
+    ///
+    /// # Errors
+    ///
+    /// If the driver has ended.
+    pub async fn health(&self, reasons: BTreeSet<String>) -> Result<(), Ended> {
+        self.messages.send(Message::Health(reasons)).await.map_err(|_| Ended)
     }
 
     /// Follows the number of the newest event.
@@ -200,6 +210,7 @@ impl<T: TimeSource> Driver<T> {
                 let _ = reply.send(Box::new(self.core.snapshot().clone()));
                 None
             }
+            Message::Health(reasons) => Some(Input::Health { reasons }),
         }
     }
 

@@ -21,6 +21,8 @@ pub enum Exit {
     NotFound = 5,
     /// Nobody could be reached, or nobody answered in time.
     Unreachable = 6,
+    /// The node does not do all that it should.
+    Degraded = 7,
     /// It collides with something that is there.
     Conflict = 8,
 }

@@ -13,7 +13,7 @@ use porchlight_proto::{Command, Reply};
 use porchlight_rpc::schema::{Examples, openrpc};
 use porchlight_rpc::types::{self, Event};
 use porchlight_rpc::{Call, Handler, Kind, RpcError};
-use porchlight_store::EventReader;
+use porchlight_store::{EventReader, Store};
 use porchlight_wire::ids::{NodeId, PrincipalId};
 use porchlight_wire::presence::Note;
 use porchlight_wire::time::UnixMillis;
@@ -68,11 +68,12 @@ pub struct About {
 /// Answers calls.
 #[derive(Debug)]
 pub struct Api {
-    about: About,
+    pub(crate) about: About,
     up_since: Instant,
-    core: Core,
-    net: Net,
-    events: EventReader,
+    pub(crate) core: Core,
+    pub(crate) net: Net,
+    pub(crate) store: Store,
+    pub(crate) events: EventReader,
 }
 
 #[expect(
@@ -82,12 +83,14 @@ pub struct Api {
 impl Api {
     /// An API over a running node.
     #[must_use]
-    pub fn new(about: About, core: Core, net: Net, events: EventReader) -> Arc<Self> {
+    pub fn new(about: About, core: Core, net: Net, store: Store) -> Arc<Self> {
+        let events = store.events();
         Arc::new(Self {
             about,
             up_since: Instant::now(),
             core,
             net,
+            store,
             events,
         })
     }
@@ -106,6 +109,7 @@ impl Api {
                 self.command(Command::Stop, None).await?;
                 value(&types::Stopping { stopping: true })
             }
+            Call::NodeHealth(_) => value(&self.health(true).await),
             Call::NodeConfigGet(_) => self.config().await,
             Call::IdentityShow(_) => value(&types::IdentityShown {
                 principal: self.about.principal.to_string(),

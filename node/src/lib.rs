@@ -9,6 +9,7 @@ pub mod demo;
 pub mod driver;
 pub mod failure;
 pub mod handler;
+pub mod health;
 pub mod home;
 pub mod passphrase;
 pub mod run;

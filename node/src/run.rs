@@ -4,6 +4,7 @@ use crate::clock::{RealTime, TimeSource};
 use crate::config::{Config, Layers};
 use crate::driver::{Core, Driver};
 use crate::handler::{About, Api};
+use crate::health;
 use crate::home::{self, Home};
 use crate::passphrase::Source;
 use anyhow::{Context, Result};
@@ -12,6 +13,7 @@ use porchlight_proto::{Command, Node};
 use porchlight_rpc::Server;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
@@ -63,19 +65,21 @@ pub async fn run(home: &Path, layers: Layers, home_open: Home) -> Result<()> {
         follow: config.presence.follow,
         seed_peers: config.seed_peers.clone(),
     };
-    let events = opened.store.events();
+    let store = opened.store.clone();
     let core = Node::restore(opened.snapshot, core_config, home::os_seed()?, now);
     let (driver, handle) = Driver::new(core, time, opened.store, net.clone(), net_events);
-    let api = Api::new(about.clone(), handle.clone(), net.clone(), events);
+    let api = Api::new(about.clone(), handle.clone(), net.clone(), store);
     greet(&about, &net, home).await?;
 
     let (up, down) = oneshot::channel::<()>();
-    let serving = tokio::spawn(server.serve(api, async {
+    let serving = tokio::spawn(server.serve(Arc::clone(&api), async {
         // Nothing is ever sent: it comes true when the driver has ended.
         let _ = down.await;
     }));
+    let watch = tokio::spawn(health::watch(Arc::clone(&api), handle.clone(), config.net.ping));
     tokio::spawn(stop_on_signal(handle));
     let ended = driver.run().await;
+    watch.abort();
     drop(up);
     // Waiting makes sure that calls were answered, and the socket is gone, before the process is.
     let _ = serving.await;

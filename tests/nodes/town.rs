@@ -122,6 +122,7 @@ fn check_printed(words: &[&str], stdout: &str) {
         ["config", "show", ..] => Prints::Reply("node.config.get"),
         ["openrpc"] => Prints::Reply("rpc.discover"),
         ["status"] => Prints::Reply("node.info"),
+        ["health"] => Prints::Reply("node.health"),
         ["stop"] => Prints::Reply("node.stop"),
         ["id", "show"] => Prints::Reply("identity.show"),
         ["net", "peers"] => Prints::Reply("net.peers"),

@@ -128,6 +128,13 @@ pub enum Event {
         /// Whether a relay or a contact's node answers.
         reachable: bool,
     },
+    /// This node does not do all that it should.
+    NodeDegraded {
+        /// Kinds of reasons.
+        reasons: Vec<String>,
+    },
+    /// It does again.
+    NodeRecovered,
 }
 
 /// What a watcher is told: the result of [`belief`](crate::presence::belief()).

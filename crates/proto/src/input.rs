@@ -1,6 +1,7 @@
 //! Everything that can wake the core, and what it answers to commands. Closed enums: a new way in is a new variant.
 
 use crate::event::{FirstContactProblem, Told};
+use crate::health::Condition;
 use crate::rows::{Projection, Status, SubscriptionState};
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::frame::{Request, Response};
@@ -126,6 +127,11 @@ pub enum Input {
         place: Place,
         /// The nonce.
         nonce: u64,
+    },
+    /// What the edge finds that this node does not do well, by kind. Replaces the earlier list; empty: all is well.
+    Health {
+        /// Kinds of reasons.
+        reasons: BTreeSet<String>,
     },
     /// The time that [`Node::next_deadline`](crate::Node::next_deadline) named has come.
     Deadline,
@@ -258,6 +264,8 @@ pub enum Command {
         /// The last event dealt with.
         number: u64,
     },
+    /// How the core finds itself.
+    Condition,
     /// Say goodbye and end.
     Stop,
 }
@@ -349,6 +357,8 @@ pub enum Reply {
         /// The newest event there is.
         newest: u64,
     },
+    /// To `Condition`.
+    Condition(Box<Condition>),
     /// To `Stop`.
     Stopping,
 }

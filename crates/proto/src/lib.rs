@@ -13,6 +13,7 @@ pub mod clock;
 mod contacts;
 pub mod event;
 mod grants;
+pub mod health;
 pub mod input;
 mod interest;
 mod invites;

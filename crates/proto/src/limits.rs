@@ -150,5 +150,11 @@ pub const CARD_SPACING: u64 = 5_000;
 /// The longest time between two lookups of the card of a contact who is there but not connected.
 pub const CARD_REPAIR_LAST: u64 = 3_600_000;
 
+/// Reasons for which a node is not well, in one event: several for each thing that is looked at.
+pub const REASONS: usize = 32;
+
+/// Bytes of one such reason: they are words, not sentences.
+pub const REASON_BYTES: usize = 64;
+
 /// A day, in milliseconds.
 pub const DAY: u64 = 86_400_000;

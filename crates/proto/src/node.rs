@@ -100,6 +100,8 @@ pub struct Node {
     pub(crate) live: Vec<LiveNode>,
     pub(crate) live_changed: bool,
     pub(crate) reachable: bool,
+    /// Why this node is not well, as told last.
+    pub(crate) degraded: BTreeSet<String>,
     pub(crate) listening: BTreeSet<Address>,
 }
 
@@ -225,6 +227,7 @@ impl Node {
             live: Vec::new(),
             live_changed: false,
             reachable: false,
+            degraded: BTreeSet::new(),
             listening: BTreeSet::new(),
         };
         node.remember_cards();
@@ -296,6 +299,7 @@ impl Node {
             Input::PutDone { put, stored, asked } => self.on_put_done(put, stored, asked),
             Input::Live { nodes } => self.on_live(nodes),
             Input::Worked { place, nonce } => self.on_worked(place, nonce),
+            Input::Health { reasons } => self.on_health(reasons),
             Input::Deadline => {}
         }
     }
@@ -390,6 +394,7 @@ impl Node {
             Command::ListPresence => Ok(Some(self.command_list_presence())),
             Command::Consumer { name, from } => self.command_consumer(&name, from).map(Some),
             Command::Acknowledge { name, number } => self.command_acknowledge(&name, number).map(Some),
+            Command::Condition => Ok(Some(Reply::Condition(Box::new(self.command_condition())))),
             Command::Stop => {
                 self.leave();
                 Ok(Some(Reply::Stopping))

@@ -56,6 +56,9 @@ pub(crate) struct Publication {
     put_wanted: bool,
     put_not_before: Instant,
     put_failures: u32,
+    /// When the last put was read back somewhere, and how many in a row nobody has kept since, whatever they said.
+    stored: Option<UnixMillis>,
+    unkept: u32,
     /// Nothing follows this closing record.
     ending: bool,
 }
@@ -76,6 +79,8 @@ impl Publication {
             put_wanted: false,
             put_not_before: Instant(0),
             put_failures: 0,
+            stored: None,
+            unkept: 0,
             ending: false,
         }
     }
@@ -95,6 +100,14 @@ impl Publication {
     pub(crate) const fn end(&mut self) {
         self.ending = true;
         self.dirty = true;
+    }
+
+    pub(crate) const fn stored_at(&self) -> Option<UnixMillis> {
+        self.stored
+    }
+
+    pub(crate) const fn unkept(&self) -> u32 {
+        self.unkept
     }
 
     pub(crate) const fn is_gossiped(&self) -> bool {
@@ -648,6 +661,10 @@ impl Node {
             publication.put_failures = publication.put_failures.saturating_add(1);
             publication.put_wanted = true;
             publication.put_not_before = self.clock.instant.plus(wait);
+            publication.unkept = publication.unkept.saturating_add(1);
+        } else {
+            publication.unkept = 0;
+            publication.stored = Some(self.clock.unix);
         }
     }
 

@@ -31,6 +31,8 @@ mod crashes;
 mod first_contact;
 #[path = "world/forgery.rs"]
 mod forgery;
+#[path = "world/health.rs"]
+mod health;
 #[path = "world/log.rs"]
 mod log;
 #[path = "world/member.rs"]

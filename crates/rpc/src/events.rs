@@ -78,6 +78,10 @@ registry! {
         "The node came up.";
     NodeStopping "node.stopping" (Happened),
         "The node says goodbye.";
+    NodeDegraded "node.degraded" (Degraded),
+        "The node does not do all that it should, or for other reasons than before.";
+    NodeRecovered "node.recovered" (Happened),
+        "The node does all that it should again.";
     EventsLost "events.lost" (LostEvents),
         "Events were asked for that are no longer kept.";
 }

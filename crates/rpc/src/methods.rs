@@ -97,6 +97,8 @@ registry! {
         "How the node is: who, where, with whom connected, what it has seen.";
     NodeStop "node.stop" (Nothing) -> Stopping, [],
         "Say goodbye to all watchers and end the node.";
+    NodeHealth "node.health" (Nothing) -> Health, [],
+        "Whether the node does what it is there for; if not, why, and what to do.";
     NodeConfigGet "node.config.get" (Nothing) -> ConfigGot, [],
         "The configuration that is in force, and where each value comes from.";
     IdentityShow "identity.show" (Nothing) -> IdentityShown, [],

@@ -8,6 +8,21 @@ use std::collections::BTreeMap;
 
 // The words that some texts are made of, for the schemas.
 const ORIGIN: [&str; 4] = ["default", "file", "environment", "flag"];
+const HEALTH: [&str; 2] = ["ok", "degraded"];
+const REASON: [&str; 12] = [
+    "not_answering",
+    "store_slow",
+    "store_unreadable",
+    "listens_nowhere",
+    "no_relay",
+    "lookups_unanswered",
+    "card_not_found",
+    "puts_not_stored",
+    "no_live_source",
+    "clock_off",
+    "events_dropped",
+    "consumer_behind",
+];
 const ROLE: [&str; 2] = ["ordinary", "relay"];
 const STATUS: [&str; 4] = ["open", "away", "busy", "closed"];
 const TOLD_STATUS: [&str; 5] = ["open", "away", "busy", "closed", "unknown"];
@@ -111,6 +126,45 @@ objects! {
         pid: u32,
         /// What the owner should know.
         notices: Vec<String>,
+    }
+    /// The reply to `node.health`.
+    Health {
+        /// `ok`, or `degraded`: there is at least one reason.
+        #[schemars(extend("enum" = HEALTH))]
+        status: String,
+        /// What is not well, and what to do about it.
+        reasons: Vec<HealthReason>,
+        /// All that was looked at.
+        checks: Vec<HealthCheck>,
+        /// How long that took.
+        took_ms: u64,
+    }
+    /// Something that is not well.
+    HealthReason {
+        /// What it is; stays the same between versions.
+        #[schemars(extend("enum" = REASON))]
+        kind: String,
+        /// Which check found it.
+        check: String,
+        /// What it means.
+        message: String,
+        /// What to do.
+        hint: String,
+    }
+    /// Something that was looked at.
+    HealthCheck {
+        /// What.
+        check: String,
+        /// Whether it is well.
+        ok: bool,
+        /// What was found.
+        found: String,
+    }
+    /// The `data` of `node.degraded`.
+    Degraded {
+        /// Kinds of reasons, as in `node.health`.
+        #[schemars(extend("items" = json!({"type": "string", "enum": REASON})))]
+        reasons: Vec<String>,
     }
     /// The reply to `node.config.get`.
     ConfigGot {

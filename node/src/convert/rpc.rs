@@ -305,6 +305,10 @@ fn telling(event: &Event, when: UnixMillis) -> Telling {
         Event::ReachabilityChanged { reachable } => {
             Telling::ReachabilityChanged(types::Reachability { reachable: *reachable })
         }
+        Event::NodeDegraded { reasons } => Telling::NodeDegraded(types::Degraded {
+            reasons: reasons.clone(),
+        }),
+        Event::NodeRecovered => Telling::NodeRecovered(types::Happened {}),
     }
 }
 

@@ -51,6 +51,13 @@ pub(crate) struct Watched {
     misses: u32,
 }
 
+impl Watched {
+    /// Whether the newest record reached this process, and not an earlier one.
+    pub(crate) const fn came_in_this_run(&self) -> bool {
+        !self.from_disk
+    }
+}
+
 impl Node {
     /// Brings the table of watched contacts in line with the subscriptions.
     pub(crate) fn sync_watched(&mut self) {
@@ -232,7 +239,7 @@ impl Node {
     }
 
     /// Whether there is a live source for `principal`'s presence.
-    fn has_source(&self, principal: &PrincipalId, watched: &Watched) -> bool {
+    pub(crate) fn has_source(&self, principal: &PrincipalId, watched: &Watched) -> bool {
         if self.is_lookup_only(principal) {
             return watched
                 .lookup_live_until
@@ -245,7 +252,7 @@ impl Node {
     }
 
     /// Whether what we hold of `principal` is published in the DHT only.
-    fn is_lookup_only(&self, principal: &PrincipalId) -> bool {
+    pub(crate) fn is_lookup_only(&self, principal: &PrincipalId) -> bool {
         self.disk
             .contacts
             .get(principal)
