@@ -11,7 +11,7 @@ use porchlight_proto::{Command, CommandError, Effect, Input, Node, Reply, Snapsh
 use porchlight_store::Store;
 use porchlight_wire::beacon::find_work;
 use porchlight_wire::record::Place;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Inputs that become one commit at most. More would make the first wait for the last.
@@ -99,6 +99,9 @@ pub struct Driver<T> {
     newest_event: watch::Sender<u64>,
     worked: mpsc::Receiver<(Place, u64)>,
     worker: mpsc::Sender<(Place, u64)>,
+    /// Proofs of work that were asked for and are not begun. The core asks once for each place it publishes at.
+    work: VecDeque<(Place, u8)>,
+    working: bool,
     halted: bool,
 }
 
@@ -130,6 +133,8 @@ impl<T: TimeSource> Driver<T> {
             newest_event,
             worked,
             worker,
+            work: VecDeque::new(),
+            working: false,
             halted: false,
         };
         (driver, handle)
@@ -172,7 +177,7 @@ impl<T: TimeSource> Driver<T> {
             return self.on_message(message);
         }
         let (place, nonce) = self.worked.try_recv().ok()?;
-        Some(Input::Worked { place, nonce })
+        Some(self.on_worked(place, nonce))
     }
 
     /// The next input; none if something was dealt with that is none.
@@ -188,9 +193,15 @@ impl<T: TimeSource> Driver<T> {
         tokio::select! {
             event = self.net_events.recv() => Ok(Some(net_input(event.context("the network has ended")?))),
             Some(message) = self.messages.recv() => Ok(self.on_message(message)),
-            Some((place, nonce)) = self.worked.recv() => Ok(Some(Input::Worked { place, nonce })),
+            Some((place, nonce)) = self.worked.recv() => Ok(Some(self.on_worked(place, nonce))),
             () = asleep => Ok(Some(Input::Deadline)),
         }
+    }
+
+    fn on_worked(&mut self, place: Place, nonce: u64) -> Input {
+        self.working = false;
+        self.work_on();
+        Input::Worked { place, nonce }
     }
 
     fn on_message(&mut self, message: Message) -> Option<Input> {
@@ -245,7 +256,10 @@ impl<T: TimeSource> Driver<T> {
             Effect::Events { newest } => {
                 self.newest_event.send_replace(newest);
             }
-            Effect::Work { place, bits } => self.work(place, bits),
+            Effect::Work { place, bits } => {
+                self.work.push_back((place, bits));
+                self.work_on();
+            }
             Effect::Halt => self.halted = true,
             other => {
                 if let Some(command) = net_command(other) {
@@ -256,8 +270,15 @@ impl<T: TimeSource> Driver<T> {
         Ok(())
     }
 
-    /// Finds a proof of work beside the loop.
-    fn work(&self, place: Place, bits: u8) {
+    /// Finds proofs of work beside the loop, one after the other: whatever else the machine does goes on.
+    fn work_on(&mut self) {
+        if self.working {
+            return;
+        }
+        let Some((place, bits)) = self.work.pop_front() else {
+            return;
+        };
+        self.working = true;
         let worker = self.worker.clone();
         tokio::task::spawn_blocking(move || {
             let mut start = 0;

@@ -4,6 +4,7 @@ use libp2p::core::multiaddr::Protocol;
 use libp2p::identity::{Keypair, PublicKey, ed25519};
 use libp2p::{Multiaddr, PeerId};
 use porchlight_wire::ids::{Address, NodeAddress, NodeId};
+use std::net::{IpAddr, SocketAddr};
 
 /// The node whose transport has this Ed25519 seed; none for a seed that libp2p does not take, which there is none of.
 #[must_use]
@@ -105,6 +106,23 @@ pub(crate) fn is_loopback(multiaddr: &Multiaddr) -> bool {
     multiaddr.iter().any(|part| {
         matches!(part, Protocol::Ip4(ip) if ip.is_loopback()) || matches!(part, Protocol::Ip6(ip) if ip.is_loopback())
     })
+}
+
+/// The TCP socket address to listen on, if it is one.
+pub(crate) fn tcp_socket(multiaddr: &Multiaddr) -> Option<SocketAddr> {
+    let mut parts = multiaddr.iter();
+    let first = parts.next()?;
+    let host: IpAddr = if let Protocol::Ip4(ip) = first {
+        ip.into()
+    } else if let Protocol::Ip6(ip) = first {
+        ip.into()
+    } else {
+        return None;
+    };
+    let (Some(Protocol::Tcp(port)), None) = (parts.next(), parts.next()) else {
+        return None;
+    };
+    Some(SocketAddr::new(host, port))
 }
 
 /// Whether it names no particular host.

@@ -8,7 +8,9 @@ mod probes;
 use crate::behaviour::{Behaviour, RELAY_MARKER};
 use crate::config::{NetConfig, Role};
 use crate::connections::Connections;
-use crate::convert::{address_of, is_loopback, is_unspecified, keypair, multiaddr_of, node_address, node_of, peer_of};
+use crate::convert::{
+    address_of, is_loopback, is_unspecified, keypair, multiaddr_of, node_address, node_of, peer_of, tcp_socket,
+};
 use crate::gossip::{Pace, ident_topic};
 use crate::handle::{Counters, LiveNode, Message, NetCommand, NetError, NetEvent, NetStatus, PeerInfo};
 use crate::inbound::Opened;
@@ -470,6 +472,10 @@ async fn bind(swarm: &mut Swarm<Behaviour>, addresses: &[Address]) -> Result<Vec
             reason,
         };
         let multiaddr = multiaddr_of(address).ok_or_else(|| failed("it is no multiaddr".to_owned()))?;
+        // libp2p lets several listeners share a port, and the system would give each of them some of the connections.
+        if let Some(socket) = tcp_socket(&multiaddr).filter(|socket| socket.port() != 0) {
+            std::net::TcpListener::bind(socket).map_err(|error| failed(error.to_string()))?;
+        }
         let id = swarm.listen_on(multiaddr).map_err(|error| failed(plain(&error)))?;
         pending.insert(id, address.clone());
     }

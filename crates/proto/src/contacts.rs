@@ -7,6 +7,7 @@ use crate::event::Event;
 use crate::grants::{is_newer, state_of};
 use crate::input::{CommandError, ContactInfo, Reply, RequestId};
 use crate::limits::{CONTACTS, INVITE_RETRY, INVITE_TRIES, LOOKUPS, NAME_CHARACTERS};
+use crate::log::CallKey;
 use crate::node::{Adding, Node, Purpose};
 use crate::presence::watcher::not_found;
 use crate::publication::SLOT;
@@ -21,6 +22,7 @@ use porchlight_wire::grant::{Right, SignedGrant};
 use porchlight_wire::ids::PrincipalId;
 use porchlight_wire::invite::{Invite, InviteToken};
 use porchlight_wire::letter::LetterBody;
+use porchlight_wire::limits::SKEW;
 use porchlight_wire::time::UnixMillis;
 use std::collections::BTreeSet;
 
@@ -43,7 +45,7 @@ impl Node {
     pub(crate) fn command_add_contact(
         &mut self,
         request: RequestId,
-        key: Option<String>,
+        key: Option<CallKey>,
         text: &str,
         name: Option<String>,
         view: String,
@@ -216,6 +218,7 @@ impl Node {
             held,
             granted: Some(granted),
             subscription: Some(state),
+            access_sequence: 0,
             problem: None,
         };
         let body = LetterBody::Introduce {
@@ -225,9 +228,20 @@ impl Node {
             current: self.own_card(),
             grant: Some(grant),
         };
+        let before = self
+            .disk
+            .contacts
+            .get(&principal)
+            .and_then(|known| known.granted.clone());
         self.drop_letters_to(&principal);
         self.put_contact(row.clone());
         self.forget_former(&principal);
+        if let Some(before) = before
+            && before.view != adding.view
+        {
+            // What they held of another view is not theirs any more.
+            self.end_access(&row, &before);
+        }
         self.write_letter(principal, body, Admission::Token(adding.invite.token.clone()));
         self.tell(Event::ContactAdded {
             contact: row.name.clone(),
@@ -326,6 +340,10 @@ impl Node {
             added: known.as_ref().map_or(self.clock.unix, |contact| contact.added),
             card_key: introduction.card_key.clone(),
             card: self.newer_card(&from, introduction.card),
+            access_sequence: known
+                .as_ref()
+                .map_or(0, |contact| contact.access_sequence)
+                .max(held.as_ref().map_or(0, |held| held.sequence)),
             held,
             granted: Some(granted),
             subscription,
@@ -432,11 +450,17 @@ impl Node {
     /// The newer of the card we know and one that came in a letter: letters may be older than what was looked up.
     pub(crate) fn newer_card(&self, principal: &PrincipalId, came: &SignedCard) -> SignedCard {
         let known = self.disk.contacts.get(principal).zip(self.cards.get(principal));
-        let issued = came
+        // A date ahead of our clock would stand in the way of all that come later.
+        let latest = self.clock.unix.plus(SKEW);
+        let date = |issued: UnixMillis| if issued > latest { UnixMillis(0) } else { issued };
+        let (devices, issued) = came
             .verify(principal, self.clock.unix)
-            .map_or(UnixMillis(0), |card| card.bundle.issued);
+            .map_or((0, UnixMillis(0)), |card| {
+                (card.devices.sequence, date(card.bundle.issued))
+            });
         match known {
-            Some((row, card)) if card.bundle.issued > issued => row.card.clone(),
+            Some((row, card)) if card.devices.sequence > devices => row.card.clone(),
+            Some((row, card)) if date(card.bundle.issued) > issued => row.card.clone(),
             Some(_) | None => came.clone(),
         }
     }
@@ -527,10 +551,10 @@ impl Node {
 
     /// The contact of this petname or principal id.
     pub(crate) fn find_contact(&self, name: &str) -> Result<&ContactRow, CommandError> {
-        if let Ok(principal) = name.parse::<PrincipalId>()
-            && let Some(contact) = self.disk.contacts.get(&principal)
-        {
-            return Ok(contact);
+        // An id means whom it names, and nobody who is called so.
+        if let Ok(principal) = name.parse::<PrincipalId>() {
+            let contact = self.disk.contacts.get(&principal);
+            return contact.ok_or_else(|| not_found("contact", name));
         }
         self.disk
             .contacts
@@ -579,7 +603,7 @@ pub(crate) fn newest_card(
             let payload = beacon.open(read, *epoch, SLOT).ok()?;
             let signed = SignedCard::from_bytes(&payload).ok()?;
             let card = signed.verify(principal, now).ok()?;
-            Some((card.bundle.issued, signed))
+            (card.bundle.issued <= now.plus(SKEW)).then_some((card.bundle.issued, signed))
         })
         .max_by_key(|(issued, _)| *issued)
         .map(|(_, signed)| signed)

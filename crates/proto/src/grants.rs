@@ -33,17 +33,20 @@ impl Node {
             return Err(Refusal::NotAdmitted);
         };
         let mut row = contact.clone();
-        if !is_newer(&held, row.held.as_ref()) {
+        if held.sequence <= row.access_sequence || !is_newer(&held, row.held.as_ref()) {
             // An older grant that arrives late, or again: it was dealt with.
             return Ok(());
         }
+        row.access_sequence = held.sequence;
         let moved = row.held.as_ref().is_none_or(|old| old.read != held.read);
         row.held = Some(held);
         row.card_key = card_key.clone();
         row.card = self.newer_card(from, card);
         row.told_name = name.map(str::to_owned).or(row.told_name);
         row.problem = None;
-        let resumes = is_live(row.subscription);
+        // Whoever subscribed once and was then refused, ended, or only let ask, goes on when they are granted it again. Whoever
+        // unsubscribed does not.
+        let resumes = row.subscription.is_some();
         self.put_contact(row);
         // That they answered says that our introduction arrived, even if its acknowledgement was lost.
         self.drop_introductions_to(from);
@@ -62,7 +65,21 @@ impl Node {
         Ok(())
     }
 
-    /// A contact ended or refused what they granted.
+    /// A contact says that they ended or refused what they granted. What is older than what they last said of it was played
+    /// back, or is late.
+    pub(crate) fn accept_end_letter(&mut self, from: &PrincipalId, sequence: u64, state: SubscriptionState) {
+        let Some(mut row) = self.disk.contacts.get(from).cloned() else {
+            return;
+        };
+        if sequence <= row.access_sequence {
+            return;
+        }
+        row.access_sequence = sequence;
+        self.put_contact(row);
+        self.accept_end(from, state);
+    }
+
+    /// What a contact granted has ended.
     pub(crate) fn accept_end(&mut self, from: &PrincipalId, state: SubscriptionState) {
         if is_live(self.subscription_of(from)) {
             self.set_subscription(from, Some(state));
@@ -84,7 +101,10 @@ impl Node {
         let Some(granted) = granted else {
             return Err(Refusal::NotAdmitted);
         };
-        self.give_grant(from, &granted.view);
+        // One that is on its way already is the answer: asking again and again makes no more of them.
+        if !self.grant_waits(from) {
+            self.give_grant(from, &granted.view);
+        }
         Ok(())
     }
 

@@ -98,13 +98,16 @@ impl Node {
                     unkept: publication.unkept(),
                 })
                 .collect(),
-            card: crate::publication::epochs_in_use(&self.disk.identity.card.read_key(), Kind::Card, self.clock.unix)
-                .into_iter()
-                .map(|epoch| {
-                    let read = self.disk.identity.card.read_key();
-                    read.blinded(Kind::Card, epoch, crate::publication::SLOT)
-                })
-                .collect(),
+            card: crate::publication::epochs_in_use(
+                self.disk.identity.card.read_key().epochs(Kind::Card),
+                self.clock.unix,
+            )
+            .into_iter()
+            .map(|epoch| {
+                let read = self.disk.identity.card.read_key();
+                read.blinded(Kind::Card, epoch, crate::publication::SLOT)
+            })
+            .collect(),
             sources: self.sources(),
             clocks: self.clocks(),
             consumers: self

@@ -581,6 +581,12 @@ pub enum CommandError {
         /// The petname.
         name: String,
     },
+    /// They took back what they had granted, or refused to grant anything.
+    #[error("'{name}' shows this node nothing any more: they ended it")]
+    Ended {
+        /// The petname.
+        name: String,
+    },
     /// We hold no view of theirs.
     #[error("'{name}' has not granted this node a view yet")]
     NotGranted {
@@ -604,6 +610,12 @@ pub enum CommandError {
         what: String,
         /// How many.
         limit: usize,
+    },
+    /// The key was used for another call.
+    #[error("the idempotency key '{key}' was used for another call within the last day")]
+    KeyInUse {
+        /// The key.
+        key: String,
     },
     /// The node is on its way out.
     #[error("the node is stopping")]

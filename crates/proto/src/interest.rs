@@ -1,7 +1,7 @@
 //! What this node wants of the network: addresses whose records are expected, topics to be in, addresses to follow, and
 //! contacts' nodes to stay connected to. Worked out anew when a contact or a view changes, and around epoch boundaries.
 
-use crate::limits::EPOCH_OVERLAP;
+use crate::limits::{CLOCK_TOLERANCE, EPOCH_OVERLAP};
 use crate::node::Node;
 use crate::publication::{SLOT, epochs_in_use};
 use crate::step::Effect;
@@ -61,7 +61,8 @@ impl Node {
         }
         self.index = index;
         self.live_changed = true;
-        self.interest_until = boundary.map(|at| self.instant_of(at));
+        let from = now.0.saturating_sub(CLOCK_TOLERANCE);
+        self.interest_holds = boundary.map(|until| (UnixMillis(from), until));
         self.send_interest(topics);
         self.send_keep();
     }
@@ -125,12 +126,10 @@ impl Node {
             .values_mut()
             .filter(|publication| publication.is_gossiped())
         {
-            let concerned = epochs_in_use(publication.read_key(), Kind::Presence, now)
+            let addresses = publication.addresses(now);
+            let concerned = addresses
                 .iter()
-                .any(|epoch| {
-                    let pk = publication.read_key().blinded(Kind::Presence, *epoch, SLOT);
-                    newcomers.contains(&topic(&self.config.network, &pk))
-                });
+                .any(|pk| newcomers.contains(&topic(&self.config.network, pk)));
             if concerned {
                 publication.touch();
             }
@@ -140,8 +139,9 @@ impl Node {
 
 /// The epochs in which a record may come: those in use, and shortly before a boundary the coming one.
 fn expected_epochs(read: &ReadKey, now: UnixMillis) -> Vec<Epoch> {
-    let mut epochs = epochs_in_use(read, Kind::Presence, now);
-    let coming = read.epoch(Kind::Presence, now.plus(AHEAD));
+    let clock = read.epochs(Kind::Presence);
+    let mut epochs = epochs_in_use(clock, now);
+    let coming = clock.at(now.plus(AHEAD));
     if !epochs.contains(&coming) {
         epochs.push(coming);
     }
@@ -150,9 +150,10 @@ fn expected_epochs(read: &ReadKey, now: UnixMillis) -> Vec<Epoch> {
 
 /// When [`expected_epochs`] gives another answer next.
 fn next_change(read: &ReadKey, now: UnixMillis) -> UnixMillis {
-    let current = read.epoch(Kind::Presence, now);
-    let started = read.epoch_start(Kind::Presence, current);
-    let next = read.epoch_start(Kind::Presence, Epoch(current.0.saturating_add(1)));
+    let clock = read.epochs(Kind::Presence);
+    let current = clock.at(now);
+    let started = clock.start(current);
+    let next = clock.start(Epoch(current.0.saturating_add(1)));
     let opens = UnixMillis(next.0.saturating_sub(AHEAD));
     let closes = started.plus(EPOCH_OVERLAP);
     [closes, opens, next]

@@ -40,7 +40,7 @@ impl Node {
             });
         }
         self.known_view(view)?;
-        if self.disk.invites.len() >= INVITES {
+        if self.disk.invites.len() >= INVITES && !self.forget_spent_invite() {
             return Err(full("invite", INVITES));
         }
         let row = InviteRow {
@@ -97,6 +97,16 @@ impl Node {
         if let Some(record) = self.publications.get_mut(&Name::Invite(*id)) {
             record.touch();
         }
+    }
+
+    /// Makes room by the oldest invite that nobody can use any more: it was only kept to say so. False if there is none.
+    fn forget_spent_invite(&mut self) -> bool {
+        let spent = self.disk.invites.values().filter(|invite| invite.uses_left() == 0);
+        let Some(id) = spent.min_by_key(|invite| invite.created).map(|invite| invite.id) else {
+            return false;
+        };
+        self.write(Write::DeleteInvite(id));
+        true
     }
 
     /// Ends the invites whose time is over.

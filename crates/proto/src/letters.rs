@@ -190,7 +190,7 @@ impl Node {
         match &mut body {
             // The letter may have waited; what it says about how to reach us is true today.
             LetterBody::Introduce { current, .. } | LetterBody::Grant { current, .. } => *current = self.own_card(),
-            LetterBody::Renew {} | LetterBody::Ended {} | LetterBody::Refused { .. } => {}
+            LetterBody::Renew {} | LetterBody::Ended { .. } | LetterBody::Refused { .. } => {}
         }
         let letter = Letter {
             id: row.id,
@@ -292,14 +292,18 @@ impl Node {
             Refusal::InviteUsedUp => FirstContactProblem::InviteUsedUp,
             Refusal::InviteExpired => FirstContactProblem::InviteExpired,
             Refusal::NotAdmitted => FirstContactProblem::NotAdmitted,
-            Refusal::Invalid => FirstContactProblem::Refused,
-            // The card may be another one now, or there was no room: both can be better next time.
-            Refusal::CannotOpen
+            // The card may be another one now, a clock may be wrong, or there was no room: all can be better next time. What
+            // never stands is given up when its time is over.
+            Refusal::Invalid
+            | Refusal::CannotOpen
             | Refusal::Outdated
             | Refusal::Full
             | Refusal::TooMany
             | Refusal::NotServed
             | Refusal::Malformed => {
+                if matches!(row.body, LetterBody::Introduce { .. }) {
+                    self.set_problem(&row.to, Some(FirstContactProblem::Unreachable));
+                }
                 self.offer_later(row.id, &row.to);
                 return;
             }
@@ -372,6 +376,11 @@ impl Node {
         if letter.from == self.disk.identity.principal {
             return Err(Refusal::Invalid);
         }
+        let newest = self.card_of(&letter.from).map_or(0, |card| card.devices.sequence);
+        if devices.sequence < newest {
+            // By a device that may no longer speak for them.
+            return Err(Refusal::Outdated);
+        }
         self.take_letter(&letter, &devices, admission)
     }
 
@@ -421,12 +430,12 @@ impl Node {
                 grant,
             } => self.accept_grant(&letter.from, devices, grant, card, current, name.as_deref()),
             LetterBody::Renew {} => self.accept_renewal(&letter.from),
-            LetterBody::Ended {} => {
-                self.accept_end(&letter.from, SubscriptionState::Cancelled);
+            LetterBody::Ended { sequence } => {
+                self.accept_end_letter(&letter.from, *sequence, SubscriptionState::Cancelled);
                 Ok(())
             }
-            LetterBody::Refused { .. } => {
-                self.accept_end(&letter.from, SubscriptionState::Refused);
+            LetterBody::Refused { sequence, .. } => {
+                self.accept_end_letter(&letter.from, *sequence, SubscriptionState::Refused);
                 Ok(())
             }
         }
@@ -449,7 +458,7 @@ const fn kind_of(body: &LetterBody) -> &'static str {
         LetterBody::Introduce { .. } => "introduce",
         LetterBody::Grant { .. } => "grant",
         LetterBody::Renew {} => "renew",
-        LetterBody::Ended {} => "ended",
+        LetterBody::Ended { .. } => "ended",
         LetterBody::Refused { .. } => "refused",
     }
 }

@@ -3,13 +3,14 @@
 
 use crate::contacts::{check_name, full};
 use crate::event::Event;
-use crate::input::{CommandError, ConsumerStart, Reply};
+use crate::input::{Command, CommandError, ConsumerStart, Reply};
 use crate::limits::{ANSWER_LIFE, ANSWERS, CONSUMERS, EVENTS, EVENTS_SLACK};
 use crate::node::Node;
 use crate::presence::presentity::document;
 use crate::presence::watcher::not_found;
 use crate::rows::{AnswerRow, ConsumerRow, EventRow, OwnPresenceRow, Status};
 use crate::step::{Effect, Write};
+use porchlight_wire::hash::sha256;
 use porchlight_wire::presence::Note;
 
 /// Characters of an idempotency key: a UUID and then some.
@@ -141,7 +142,7 @@ impl Node {
     }
 
     /// Remembers the answer to a call with an idempotency key, in the transaction of what it answers.
-    pub(crate) fn remember_answer(&mut self, key: String, reply: Reply) {
+    pub(crate) fn remember_answer(&mut self, CallKey { key, call }: CallKey, reply: Reply) {
         let now = self.clock.unix;
         let mut gone: Vec<String> = self
             .disk
@@ -162,7 +163,27 @@ impl Node {
         for key in gone {
             self.write(Write::DeleteAnswer(key));
         }
-        self.write(Write::PutAnswer(AnswerRow { key, at: now, reply }));
+        self.write(Write::PutAnswer(AnswerRow {
+            key,
+            call,
+            at: now,
+            reply,
+        }));
+    }
+}
+
+/// A client's key for a call, and the call that it stands for.
+#[derive(Clone, Debug)]
+pub(crate) struct CallKey {
+    pub(crate) key: String,
+    pub(crate) call: [u8; 32],
+}
+
+impl CallKey {
+    pub(crate) fn new(key: String, command: &Command) -> Self {
+        // A command prints all of its parameters, which is what makes it the same call.
+        let call = sha256(format!("{command:?}").as_bytes());
+        Self { key, call }
     }
 }
 

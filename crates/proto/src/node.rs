@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::input::{Command, CommandError, ExchangeId, Input, LiveNode, LookupId, PutId, Reply, RequestId};
 use crate::letters::Outbox;
 use crate::limits::{FOUND_PER_LOOKUP, GOODBYE_WAIT, LISTENING, LIVE_NODES};
-use crate::log::valid_key;
+use crate::log::{CallKey, valid_key};
 use crate::presence::watcher::Watched;
 use crate::public::{AddingPublic, OwnSheet, SheetFor};
 use crate::publication::{Name, Publication};
@@ -79,7 +79,8 @@ pub struct Node {
     /// Whose record is expected at which address.
     pub(crate) index: BTreeMap<BlindedKey, (PrincipalId, Epoch)>,
     pub(crate) interest_changed: bool,
-    pub(crate) interest_until: Option<Instant>,
+    /// From when until when what was worked out last holds.
+    pub(crate) interest_holds: Option<(UnixMillis, UnixMillis)>,
     pub(crate) sent: Sent,
 
     /// Verified cards of contacts.
@@ -161,7 +162,7 @@ pub(crate) enum Purpose {
 #[derive(Clone, Debug)]
 pub(crate) struct Adding {
     pub(crate) request: RequestId,
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<CallKey>,
     pub(crate) invite: Invite,
     pub(crate) name: Option<String>,
     /// The view they are granted.
@@ -213,7 +214,7 @@ impl Node {
             adds: Vec::new(),
             index: BTreeMap::new(),
             interest_changed: true,
-            interest_until: None,
+            interest_holds: None,
             sent: Sent::default(),
             cards: BTreeMap::new(),
             former_cards: BTreeMap::new(),
@@ -237,6 +238,10 @@ impl Node {
     /// Takes one input. Never fails: a bad frame is a refusal on the wire, a bad command a reply.
     pub fn handle(&mut self, clock: Clock, input: Input) -> Step {
         self.clock = clock;
+        // What time alone has changed is so before anything is answered: the machine may have slept.
+        if matches!(self.phase, Phase::Up) {
+            self.watch_overdue();
+        }
         self.route(input);
         self.settle();
         std::mem::take(&mut self.step)
@@ -257,7 +262,7 @@ impl Node {
                 self.next_closing(),
                 Some(self.next_renewal()),
                 self.next_sheet(),
-                self.interest_until,
+                self.interest_holds.map(|(_, until)| self.instant_of(until)),
             ]
             .into_iter()
             .flatten()
@@ -316,7 +321,11 @@ impl Node {
             }
             Phase::Up => {
                 self.end_invites();
-                if self.interest_until.is_some_and(|at| at <= self.clock.instant) {
+                // By the wall clock, which goes on while the machine sleeps, and may be set either way.
+                if self
+                    .interest_holds
+                    .is_some_and(|(from, until)| !(from..until).contains(&self.clock.unix))
+                {
                     self.interest_changed = true;
                 }
                 if self.interest_changed {
@@ -348,14 +357,19 @@ impl Node {
     }
 
     fn on_command(&mut self, request: RequestId, key: Option<String>, command: Command) {
-        if let Some(key) = &key {
+        let key = key.map(|key| CallKey::new(key, &command));
+        if let Some(CallKey { key, call }) = &key {
             if let Err(error) = valid_key(key) {
                 self.reply(request, Err(error));
                 return;
             }
             if let Some(answer) = self.disk.answers.get(key) {
-                let reply = answer.reply.clone();
-                self.reply(request, Ok(reply));
+                let result = if answer.call == *call {
+                    Ok(answer.reply.clone())
+                } else {
+                    Err(CommandError::KeyInUse { key: key.clone() })
+                };
+                self.reply(request, result);
                 return;
             }
         }
@@ -409,7 +423,7 @@ impl Node {
 
     /// Whether the same call, repeated while it was under way, was answered meanwhile; if so, this one gets that answer.
     fn was_answered(&mut self, adding: &Adding) -> bool {
-        let answer = adding.key.as_ref().and_then(|key| self.disk.answers.get(key));
+        let answer = adding.key.as_ref().and_then(|key| self.disk.answers.get(&key.key));
         let Some(reply) = answer.map(|answer| answer.reply.clone()) else {
             return false;
         };
@@ -418,7 +432,7 @@ impl Node {
     }
 
     /// Answers a command and remembers the answer under its idempotency key.
-    pub(crate) fn answer(&mut self, request: RequestId, key: Option<String>, reply: Reply) {
+    pub(crate) fn answer(&mut self, request: RequestId, key: Option<CallKey>, reply: Reply) {
         if let Some(key) = key {
             self.remember_answer(key, reply.clone());
         }
@@ -448,13 +462,16 @@ impl Node {
     fn on_connected(&mut self, node: NodeId, relay: bool) {
         let known = self.connected.insert(node, relay);
         if relay && known != Some(true) {
-            self.tell(Event::RelayAdded { node });
+            // Anyone can say that they are a relay; what they do is no event that pushes others out of the log.
+            if self.is_seed(node) {
+                self.tell(Event::RelayAdded { node });
+            }
             for publication in self.publications.values_mut() {
                 publication.offer_again();
             }
             self.closings_again();
             self.offer_sheet_again();
-            if self.config.seed_peers.iter().any(|seed| seed.node == node) {
+            if self.is_seed(node) {
                 self.touch_card();
             }
         }
@@ -462,9 +479,13 @@ impl Node {
     }
 
     fn on_disconnected(&mut self, node: NodeId) {
-        if self.connected.remove(&node) == Some(true) {
+        if self.connected.remove(&node) == Some(true) && self.is_seed(node) {
             self.tell(Event::RelayLost { node });
         }
+    }
+
+    fn is_seed(&self, node: NodeId) -> bool {
+        self.config.seed_peers.iter().any(|seed| seed.node == node)
     }
 
     fn on_listening(&mut self, address: Address) {

@@ -8,6 +8,7 @@ use crate::contacts::{check_name, full, newest_card};
 use crate::event::{Event, Source};
 use crate::input::{CommandError, ContactPresence, PutId, Reply, RequestId};
 use crate::limits::{CONTACTS, LONG_REFRESH, LOOKUPS, RENEW_SPACING, RETRY_FIRST, RETRY_LAST, SHEET_LIFE};
+use crate::log::CallKey;
 use crate::node::{Node, Purpose};
 use crate::presence::belief::{Received, Record, belief};
 use crate::publication::SLOT;
@@ -58,7 +59,7 @@ pub(crate) enum SheetFor {
 #[derive(Clone, Debug)]
 pub(crate) struct AddingPublic {
     pub(crate) request: RequestId,
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<CallKey>,
     pub(crate) name: Option<String>,
 }
 
@@ -192,7 +193,7 @@ impl Node {
     pub(crate) fn add_public(
         &mut self,
         request: RequestId,
-        key: Option<String>,
+        key: Option<CallKey>,
         principal: PrincipalId,
         name: Option<String>,
     ) -> Result<Option<Reply>, CommandError> {
@@ -352,6 +353,7 @@ impl Node {
             }),
             granted: None,
             subscription: Some(SubscriptionState::Active),
+            access_sequence: 0,
             problem: None,
         }
     }

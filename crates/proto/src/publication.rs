@@ -10,7 +10,7 @@ use crate::presence::presentity::{document, farewell, project};
 use crate::rows::OwnPresenceRow;
 use crate::step::{Effect, Write};
 use porchlight_wire::beacon::{BeaconDraft, VerifiedBeacon, topic};
-use porchlight_wire::blind::{Epoch, GenerationKey, Kind, ReadKey};
+use porchlight_wire::blind::{BlindedKey, Epoch, Epochs, GenerationKey, Kind, ReadKey};
 use porchlight_wire::card::{Bundle, InviteRecord, SignedCard};
 use porchlight_wire::grant::Right;
 use porchlight_wire::ids::{NodeAddress, PrincipalId, RandomId};
@@ -24,17 +24,18 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The one slot in use until second devices can be linked.
 pub(crate) const SLOT: u8 = 0;
 
-/// Names a publication of this node.
+/// Names a publication of this node. In the order in which they are looked after: proofs of work are asked for in it, and
+/// after a start contacts come first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Name {
     /// A view, by name.
     View(String),
-    /// The temporary view of an invite.
-    Temporary(RandomId),
-    /// The invite record of an invite.
-    Invite(RandomId),
     /// Our card.
     Card,
+    /// The invite record of an invite.
+    Invite(RandomId),
+    /// The temporary view of an invite.
+    Temporary(RandomId),
 }
 
 /// One publication and its pace.
@@ -43,6 +44,9 @@ pub(crate) struct Publication {
     key: GenerationKey,
     read: ReadKey,
     kind: Kind,
+    clock: Epochs,
+    /// Addresses worked out so far: each costs a multiplication on the curve, and is asked for after every input.
+    addresses: BTreeMap<Epoch, BlindedKey>,
     /// Views of contacts are gossiped; everything else is only looked up.
     gossip: bool,
     /// The content changed since the last record.
@@ -67,6 +71,8 @@ impl Publication {
     pub(crate) fn new(key: GenerationKey, kind: Kind, gossip: bool) -> Self {
         let read = key.read_key();
         Self {
+            clock: read.epochs(kind),
+            addresses: BTreeMap::new(),
             key,
             read,
             kind,
@@ -120,15 +126,34 @@ impl Publication {
 
     /// The epochs a record is made for at `now`: the current one, and for an hour the one before it.
     fn epochs(&self, now: UnixMillis) -> Vec<Epoch> {
-        epochs_in_use(&self.read, self.kind, now)
+        epochs_in_use(self.clock, now)
+    }
+
+    /// The address in `epoch`.
+    fn address(&mut self, epoch: Epoch) -> BlindedKey {
+        let (read, kind) = (&self.read, self.kind);
+        *self
+            .addresses
+            .entry(epoch)
+            .or_insert_with(|| read.blinded(kind, epoch, SLOT))
+    }
+
+    /// The addresses in use at `now`.
+    pub(crate) fn addresses(&mut self, now: UnixMillis) -> Vec<BlindedKey> {
+        let epochs = self.epochs(now);
+        // Those of epochs that are over are asked for no more.
+        if let Some(oldest) = epochs.iter().min() {
+            self.addresses = self.addresses.split_off(oldest);
+        }
+        epochs.into_iter().map(|epoch| self.address(epoch)).collect()
     }
 }
 
 /// The epochs in use at `now`: the current one first, and for an hour after a boundary the one before it.
-pub(crate) fn epochs_in_use(read: &ReadKey, kind: Kind, now: UnixMillis) -> Vec<Epoch> {
-    let current = read.epoch(kind, now);
+pub(crate) fn epochs_in_use(clock: Epochs, now: UnixMillis) -> Vec<Epoch> {
+    let current = clock.at(now);
     let mut epochs = vec![current];
-    let started = read.epoch_start(kind, current);
+    let started = clock.start(current);
     if now.since(started) < EPOCH_OVERLAP
         && let Some(before) = current.0.checked_sub(1)
     {
@@ -314,7 +339,7 @@ impl Node {
 
     fn publish_one(&mut self, name: &Name, publication: &mut Publication) {
         let now = self.clock.instant;
-        let current = publication.read.epoch(publication.kind, self.clock.unix);
+        let current = publication.clock.at(self.clock.unix);
         let rolled = publication.epoch.is_some_and(|epoch| epoch < current);
         let refresh = publication.refresh_at.is_some_and(|at| at <= now);
         if publication.dirty || rolled || refresh {
@@ -374,7 +399,7 @@ impl Node {
             Name::View(_) | Name::Temporary(_) => None,
         };
         if let Some(until) = until {
-            let last = publication.read.epoch(publication.kind, until);
+            let last = publication.clock.at(until);
             let first = epochs.first().copied().unwrap_or(last);
             epochs.extend((first.0.saturating_add(1)..=last.0).map(Epoch));
         }
@@ -384,13 +409,12 @@ impl Node {
         if !self.have_work(publication, &epochs) {
             return false;
         }
-        let sequence = self.next_sequence();
-        let beacons = self.seal_all(publication, &epochs, sequence, expires, &payload);
+        let beacons = self.seal_all(publication, &epochs, expires, &payload);
         publication.epoch = epochs
             .iter()
             .max()
             .copied()
-            .min(Some(publication.read.epoch(publication.kind, self.clock.unix)));
+            .min(Some(publication.clock.at(self.clock.unix)));
         publication.beacons = beacons;
         publication.refresh_at = Some(self.clock.instant.plus(refresh_in));
         true
@@ -531,20 +555,18 @@ impl Node {
 
     /// Whether the proofs of work for these epochs (and the next one, for the goodbye) are there; asks for those that
     /// are not.
-    fn have_work(&mut self, publication: &Publication, epochs: &[Epoch]) -> bool {
+    fn have_work(&mut self, publication: &mut Publication, epochs: &[Epoch]) -> bool {
         if self.config.network.work_bits() == 0 {
             return true;
         }
         let mut complete = true;
-        let upcoming = epochs.iter().max().map(|newest| Epoch(newest.0.saturating_add(1)));
-        for (epoch, needed) in epochs
-            .iter()
-            .map(|epoch| (*epoch, true))
-            .chain(upcoming.map(|epoch| (epoch, false)))
-        {
-            let pk = publication.read.blinded(publication.kind, epoch, SLOT);
-            let found = self.work_for(Place::Beacon(pk)).is_some();
-            complete &= found || !needed;
+        for epoch in epochs {
+            complete &= self.work_for(Place::Beacon(publication.address(*epoch))).is_some();
+        }
+        // What can wait does not stand in the way of what cannot.
+        if complete && let Some(newest) = epochs.iter().max() {
+            let upcoming = publication.address(Epoch(newest.0.saturating_add(1)));
+            self.work_for(Place::Beacon(upcoming));
         }
         complete
     }
@@ -564,15 +586,16 @@ impl Node {
 
     fn seal_all(
         &mut self,
-        publication: &Publication,
+        publication: &mut Publication,
         epochs: &[Epoch],
-        sequence: u64,
         expires: UnixMillis,
         payload: &[u8],
     ) -> Vec<VerifiedBeacon> {
         let mut beacons = Vec::with_capacity(epochs.len());
         for epoch in epochs {
-            let pk = publication.read.blinded(publication.kind, *epoch, SLOT);
+            let pk = publication.address(*epoch);
+            // One for each: the same number at two addresses would say that they belong together.
+            let sequence = self.next_sequence();
             let draft = BeaconDraft {
                 kind: publication.kind,
                 epoch: *epoch,
@@ -624,11 +647,14 @@ impl Node {
             return;
         }
         let mut useful = BTreeSet::from([self.own_place()]);
-        for publication in self.publications.values() {
+        for publication in self.publications.values_mut() {
             let mut epochs = publication.epochs(self.clock.unix);
+            epochs.extend(publication.epoch);
             epochs.extend(epochs.first().map(|current| Epoch(current.0.saturating_add(1))));
+            // Also those further ahead: of invites and cards that have to be there while we are away.
+            epochs.extend(publication.addresses.keys().copied());
             for epoch in epochs {
-                useful.insert(Place::Beacon(publication.read.blinded(publication.kind, epoch, SLOT)));
+                useful.insert(Place::Beacon(publication.address(epoch)));
             }
         }
         self.work.retain(|place, _| useful.contains(place));
@@ -669,13 +695,14 @@ impl Node {
     }
 
     /// Topics of what we publish by gossip.
-    pub(crate) fn published_topics(&self, topics: &mut BTreeSet<TopicIndex>) {
-        for publication in self.publications.values().filter(|publication| publication.gossip) {
-            for epoch in publication.epochs(self.clock.unix) {
-                let pk = publication.read.blinded(publication.kind, epoch, SLOT);
-                topics.insert(topic(&self.config.network, &pk));
-            }
-        }
+    pub(crate) fn published_topics(&mut self, topics: &mut BTreeSet<TopicIndex>) {
+        let (network, now) = (&self.config.network, self.clock.unix);
+        let gossiped = self.publications.values_mut().filter(|publication| publication.gossip);
+        topics.extend(
+            gossiped
+                .flat_map(|publication| publication.addresses(now))
+                .map(|pk| topic(network, &pk)),
+        );
     }
 
     /// Closing records of every view, for this epoch and the next: gossiped, and put whatever the pace. Returns the puts
@@ -684,7 +711,7 @@ impl Node {
         let mut puts = BTreeSet::new();
         let names: Vec<Name> = self.publications.keys().cloned().collect();
         for name in names {
-            let Some(publication) = self.publications.remove(&name) else {
+            let Some(mut publication) = self.publications.remove(&name) else {
                 continue;
             };
             if publication.kind != Kind::Presence {
@@ -693,7 +720,7 @@ impl Node {
             let Some((payload, _, expires)) = self.presence_content(farewell(self.disk.identity.principal)) else {
                 continue;
             };
-            for beacon in self.closing_records(&publication, expires, &payload) {
+            for beacon in self.closing_records(&mut publication, expires, &payload) {
                 if publication.gossip {
                     self.step.effect(Effect::Gossip { beacon: beacon.clone() });
                 }
@@ -710,24 +737,23 @@ impl Node {
     /// goodbye cannot wait.
     pub(crate) fn closing_records(
         &mut self,
-        publication: &Publication,
+        publication: &mut Publication,
         expires: UnixMillis,
         payload: &[u8],
     ) -> Vec<VerifiedBeacon> {
         let mut epochs = publication.epochs(self.clock.unix);
-        let current = publication.read.epoch(publication.kind, self.clock.unix);
+        let current = publication.clock.at(self.clock.unix);
         epochs.push(Epoch(current.0.saturating_add(1)));
         let bits = self.config.network.work_bits();
         epochs.retain(|epoch| {
-            let pk = publication.read.blinded(publication.kind, *epoch, SLOT);
+            let pk = publication.address(*epoch);
             bits == 0 || self.work.contains_key(&Place::Beacon(pk))
         });
-        let sequence = self.next_sequence();
-        self.seal_all(publication, &epochs, sequence, expires, payload)
+        self.seal_all(publication, &epochs, expires, payload)
     }
 }
 
 fn next_boundary(publication: &Publication, now: UnixMillis) -> UnixMillis {
-    let next = Epoch(publication.read.epoch(publication.kind, now).0.saturating_add(1));
-    publication.read.epoch_start(publication.kind, next)
+    let next = Epoch(publication.clock.at(now).0.saturating_add(1));
+    publication.clock.start(next)
 }

@@ -65,7 +65,8 @@ impl Node {
                 card_key: contact.card_key.clone(),
                 card: contact.card.clone(),
             }));
-            self.write_letter(principal, LetterBody::Ended {}, Admission::Open);
+            let sequence = self.next_sequence();
+            self.write_letter(principal, LetterBody::Ended { sequence }, Admission::Open);
         }
         self.tell(Event::ContactRemoved {
             contact: contact.name.clone(),
@@ -93,17 +94,23 @@ impl Node {
         });
         self.drop_letters_to(&principal);
         self.end_access(&contact, &granted);
-        self.write_letter(principal, LetterBody::Ended {}, Admission::Open);
+        let sequence = self.next_sequence();
+        self.write_letter(principal, LetterBody::Ended { sequence }, Admission::Open);
         let contact = self.find_contact(&contact.name)?;
         Ok(Reply::Contact(self.contact_info(contact)))
     }
 
-    /// Nobody gets back in by an invite that is out already.
+    /// Nobody gets back in by an invite that is out already. Those they used end: whoever has one can read its temporary view.
     fn bar(&mut self, principal: &PrincipalId) {
         let rows: Vec<InviteRow> = self.disk.invites.values().cloned().collect();
         for mut row in rows {
+            let id = row.id;
+            let used = row.used_by.contains(principal) && row.uses_left() > 0;
             if row.barred.insert(*principal) {
                 self.write(Write::PutInvite(row));
+            }
+            if used {
+                self.end_invite(&id);
             }
         }
     }
@@ -146,7 +153,7 @@ impl Node {
     /// Makes the last records of a generation: for this epoch and the next. They are kept until the network has them.
     pub(crate) fn close(&mut self, view: &ViewRow) {
         let gossip = view.rights.contains(&Right::Subscribe);
-        let publication = self
+        let mut publication = self
             .publications
             .remove(&Name::View(view.name.clone()))
             .unwrap_or_else(|| Publication::new(view.key.clone(), Kind::Presence, gossip));
@@ -159,7 +166,7 @@ impl Node {
         let Ok(payload) = state.to_bytes() else {
             return;
         };
-        for beacon in self.closing_records(&publication, UnixMillis(u64::MAX), &payload) {
+        for beacon in self.closing_records(&mut publication, UnixMillis(u64::MAX), &payload) {
             // Whoever is moved on has a moment to do so: a view that ends under them would be shown as unknown meanwhile.
             let attempt = Attempt {
                 not_before: self.clock.instant.plus(CLOSING_DELAY),

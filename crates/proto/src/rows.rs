@@ -184,6 +184,9 @@ pub struct ContactRow {
     pub granted: Option<GrantedView>,
     /// Our subscription; none: not subscribed.
     pub subscription: Option<SubscriptionState>,
+    /// The highest sequence of what they said of our access: what is lower was said before it.
+    #[serde(default)]
+    pub access_sequence: u64,
     /// What is in the way of first contact.
     pub problem: Option<FirstContactProblem>,
 }
@@ -282,6 +285,9 @@ pub struct ConsumerRow {
 pub struct AnswerRow {
     /// The key.
     pub key: String,
+    /// SHA-256 of the call that was answered: the key stands for no other.
+    #[serde(with = "serde_bytes", default)]
+    pub call: [u8; 32],
     /// When it was given.
     pub at: UnixMillis,
     /// The answer.

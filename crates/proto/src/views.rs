@@ -248,11 +248,11 @@ impl Node {
     }
 
     /// Whether a grant of ours still waits to be delivered to them.
-    fn grant_waits(&self, to: &PrincipalId) -> bool {
+    pub(crate) fn grant_waits(&self, to: &PrincipalId) -> bool {
         let carries = |letter: &LetterRow| match &letter.body {
             LetterBody::Introduce { grant, .. } => grant.is_some(),
             LetterBody::Grant { .. } => true,
-            LetterBody::Renew {} | LetterBody::Ended {} | LetterBody::Refused { .. } => false,
+            LetterBody::Renew {} | LetterBody::Ended { .. } | LetterBody::Refused { .. } => false,
         };
         self.disk
             .letters
@@ -291,17 +291,24 @@ impl Node {
 
     /// `Command::RevokeInvite`: nobody can use it from now on. Those who did stay contacts.
     pub(crate) fn command_revoke_invite(&mut self, invite: &RandomId) -> Result<Reply, CommandError> {
-        let Some(mut row) = self.disk.invites.get(invite).cloned() else {
+        let Some(row) = self.disk.invites.get(invite) else {
             return Err(not_found("invite", &invite.to_string()));
         };
         if row.uses_left() > 0 {
-            row.uses = u32::try_from(row.used_by.len()).unwrap_or(u32::MAX);
-            let id = row.id;
-            self.write(Write::PutInvite(row));
-            self.end_invite_records(&id);
-            self.tell(Event::InviteRevoked { invite: id });
-            self.interest_changed = true;
+            self.end_invite(invite);
         }
         Ok(Reply::InviteRevoked { id: *invite })
+    }
+
+    /// Ends an invite before its time: nobody can use it, and nobody reads by it.
+    pub(crate) fn end_invite(&mut self, invite: &RandomId) {
+        let Some(mut row) = self.disk.invites.get(invite).cloned() else {
+            return;
+        };
+        row.uses = u32::try_from(row.used_by.len()).unwrap_or(u32::MAX);
+        self.write(Write::PutInvite(row));
+        self.end_invite_records(invite);
+        self.tell(Event::InviteRevoked { invite: *invite });
+        self.interest_changed = true;
     }
 }

@@ -160,7 +160,7 @@ impl World {
     fn clock_of(&self, who: Who) -> Clock {
         let member = &self.members[who];
         Clock {
-            instant: Instant(self.now - member.booted_at),
+            instant: Instant(self.now - member.booted_at - member.slept),
             unix: UnixMillis(self.unix().0.checked_add_signed(member.skew).unwrap()),
         }
     }
@@ -186,6 +186,19 @@ impl World {
         self.links_change(SECOND);
     }
 
+    /// The machine is suspended: its monotonic clock stands still, and nothing reaches it.
+    fn suspend(&mut self, who: Who) {
+        self.members[who].asleep_since = Some(self.now);
+        self.links_change(SECOND);
+    }
+
+    /// It wakes up.
+    fn wake(&mut self, who: Who) {
+        let since = self.members[who].asleep_since.take().expect("it is asleep");
+        self.members[who].slept += self.now - since;
+        self.links_change(SECOND);
+    }
+
     /// The user ends the node in the orderly way.
     fn stop(&mut self, who: Who) {
         assert_eq!(self.call(who, Command::Stop), Ok(Reply::Stopping));
@@ -195,7 +208,7 @@ impl World {
 
     /// Hands one input to a node, makes its step durable, and performs the effects.
     fn input(&mut self, who: Who, input: Input) {
-        if self.members[who].node.is_none() {
+        if self.members[who].node.is_none() || self.members[who].asleep_since.is_some() {
             return;
         }
         self.note(&format!("{who} < {input:?}"));
@@ -271,7 +284,11 @@ impl World {
     fn wake_of(&self, who: Who) -> Option<u64> {
         let member = &self.members[who];
         let deadline = member.node.as_ref()?.next_deadline()?;
-        Some(member.booted_at.saturating_add(deadline.0).max(self.now))
+        if member.asleep_since.is_some() {
+            return None;
+        }
+        let at = (member.booted_at + member.slept).saturating_add(deadline.0);
+        Some(at.max(self.now))
     }
 
     /// Does the one thing that comes next.
@@ -305,7 +322,7 @@ impl World {
         assert!(at >= self.now);
         self.now = at;
         for member in &mut self.members {
-            if member.node.is_some() {
+            if member.node.is_some() && member.asleep_since.is_none() {
                 member.last_alive = at;
             }
         }
@@ -317,7 +334,7 @@ impl World {
         for (watcher, principal, told) in self
             .members
             .iter()
-            .filter(|member| member.node.is_some())
+            .filter(|member| member.node.is_some() && member.asleep_since.is_none())
             .flat_map(|member| member.shown.iter().map(move |(of, told)| (member, of, told)))
         {
             if !is_open(told) {

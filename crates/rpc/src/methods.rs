@@ -103,11 +103,11 @@ registry! {
         "The configuration that is in force, and where each value comes from.";
     IdentityShow "identity.show" (Nothing) -> IdentityShown, [],
         "Who this node speaks for.";
-    InviteCreate "invite.create" (InviteCreate) -> InviteCreated, [NotFound, RateLimited],
+    InviteCreate "invite.create" (InviteCreate) -> InviteCreated, [NotFound, Conflict, RateLimited],
         "Make an invite; those who use it become contacts.";
     InviteList "invite.list" (Nothing) -> InviteList, [],
         "The invites that are out. Their secrets are not shown again.";
-    InviteRevoke "invite.revoke" (InviteRevoke) -> InviteRevoked, [NotFound],
+    InviteRevoke "invite.revoke" (InviteRevoke) -> InviteRevoked, [NotFound, Conflict],
         "Let nobody use an invite from now on; those who did stay contacts.";
     ContactAdd "contact.add" (ContactAdd) -> ContactAdded,
         [InvalidInvite, Expired, UsedUp, Conflict, Unreachable, NotFound, RateLimited],
@@ -116,7 +116,7 @@ registry! {
         "All contacts.";
     ContactUpdate "contact.update" (ContactUpdate) -> ContactUpdated, [NotFound, Conflict],
         "Give a contact another petname, another view, or both.";
-    ContactRemove "contact.remove" (ContactRemove) -> ContactRemoved, [NotFound, RateLimited],
+    ContactRemove "contact.remove" (ContactRemove) -> ContactRemoved, [NotFound, Conflict, RateLimited],
         "End it with a contact: they are told, and read nothing that follows.";
     ViewList "view.list" (Nothing) -> ViewList, [],
         "All views, and who holds them.";
@@ -130,9 +130,9 @@ registry! {
         "Take back what a contact was granted; they stay a contact.";
     WatcherList "watcher.list" (Nothing) -> WatcherList, [],
         "Who watches, with which view, and how far it is.";
-    PresenceSet "presence.set" (PresenceSet) -> PresenceWasSet, [],
+    PresenceSet "presence.set" (PresenceSet) -> PresenceWasSet, [Conflict],
         "Say how you are; contacts are notified.";
-    PresenceGet "presence.get" (OneContact) -> PresenceGot, [NotFound, Denied, RateLimited],
+    PresenceGet "presence.get" (OneContact) -> PresenceGot, [NotFound, Denied, Unreachable, RateLimited],
         "Ask the network for a contact's presence now (a fetch).";
     PresenceSubscribe "presence.subscribe" (OneContact) -> Subscription, [NotFound, Denied],
         "Be notified of a contact's presence.";

@@ -269,12 +269,27 @@ impl Writer {
             apply(&transaction, &self.vault, write)?;
         }
         transaction.commit().map_err(failed)?;
+        if group.iter().flat_map(|job| &job.writes).any(replaces_keys) {
+            // The write-ahead log still has what was replaced, until it is written over. A reader in the way only puts it off.
+            let _: Result<(), _> = self
+                .connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        }
         let commits = u64::try_from(group.len()).unwrap_or(u64::MAX);
         self.stats.commits.fetch_add(commits, Ordering::Relaxed);
         self.stats.transactions.fetch_add(1, Ordering::Relaxed);
         self.stats.syncs.fetch_add(u64::from(sync), Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// Whether keys that could read or sign what was published are gone by this write.
+const fn replaces_keys(write: &Write) -> bool {
+    // A generation that ends is closed in the same step.
+    matches!(
+        write,
+        Write::PutClosing(_) | Write::DeleteView(_) | Write::DeleteInvite(_)
+    )
 }
 
 fn apply(transaction: &Transaction<'_>, vault: &Vault, write: &Write) -> Result<(), CommitError> {

@@ -125,7 +125,7 @@ impl Reader<'_> {
 
     fn open<T: DeserializeOwned>(&self, table: &'static str, row: &[u8], sealed: &[u8]) -> Result<T, OpenError> {
         let value = self.vault.open(table, row, sealed).ok_or(OpenError::Sealed { table })?;
-        cbor::decode(&value, ROW_BYTES).map_err(|error| OpenError::Unreadable {
+        cbor::decode_own(&value, ROW_BYTES).map_err(|error| OpenError::Unreadable {
             table,
             reason: error.to_string(),
         })

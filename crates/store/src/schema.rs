@@ -32,6 +32,10 @@ pub(crate) fn open(path: &Path, create: bool) -> Result<Connection, OpenError> {
     connection
         .pragma_update(None, "synchronous", "FULL")
         .map_err(failed("opened"))?;
+    // Keys that were replaced are not to be found in what a page had before.
+    connection
+        .pragma_update(None, "secure_delete", "ON")
+        .map_err(failed("opened"))?;
     migrate(&mut connection, path)?;
     Ok(connection)
 }

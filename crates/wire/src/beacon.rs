@@ -31,8 +31,9 @@ const TAG: usize = 16;
 /// The length that stands before the payload inside.
 const INNER_LENGTH: usize = 2;
 
-/// How long after the end of its epoch a certificate still holds, in milliseconds: both addresses are in use then.
-const EPOCH_GRACE: u64 = 3_600_000;
+/// Certificates end on whole hours: an end that came from the epoch would fall on one second of the day for all addresses of a
+/// generation, and tie them together.
+const CERTIFICATE_STEP: u64 = 3_600_000;
 
 /// The topic in which beacons at `pk` are gossiped: the first `b` bits of SHA-256("topic" | pk).
 #[must_use]
@@ -277,10 +278,7 @@ impl GenerationKey {
         let total = class_for(draft.payload.len())?;
         let read = self.read_key();
         let signer = self.record_signer(kind, epoch, slot);
-        let epoch_end = read
-            .epoch_start(kind, Epoch(epoch.0.saturating_add(1)))
-            .plus(EPOCH_GRACE);
-        let signer_end = seconds(epoch_end.min(now.plus(ahead(kind))));
+        let signer_end = seconds(certificate_end(kind, now));
         let signer_public = signer.verifying_key().to_bytes();
         let cert = self.sign_blinded(kind, epoch, slot, CERT, &certified(kind, &signer_public, signer_end));
         let mut witnesses = [0; 64];
@@ -345,6 +343,13 @@ pub fn has_work(place: &[u8; 32], nonce: u64, bits: u8) -> bool {
 #[must_use]
 pub fn find_work(place: &[u8; 32], bits: u8, start: u64, tries: u64) -> Option<u64> {
     (start..start.saturating_add(tries)).find(|nonce| has_work(place, *nonce, bits))
+}
+
+/// When a certificate made now ends: on a whole hour, the same for everyone, and one to two hours before it would be too early for
+/// those whose clock is behind. That is after the end of the epoch that follows.
+const fn certificate_end(kind: Kind, now: UnixMillis) -> UnixMillis {
+    let latest = now.0.saturating_add(ahead(kind)).saturating_sub(CERTIFICATE_STEP);
+    UnixMillis(latest - latest % CERTIFICATE_STEP)
 }
 
 /// How far ahead a certificate of this kind may end.

@@ -73,6 +73,27 @@ impl Kind {
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
+/// How the epochs of one key and kind are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epochs {
+    offset: u64,
+    seconds: u64,
+}
+
+impl Epochs {
+    /// The epoch that `at` lies in.
+    #[must_use]
+    pub const fn at(&self, at: UnixMillis) -> Epoch {
+        Epoch(at.seconds().saturating_add(self.offset) / self.seconds)
+    }
+
+    /// The first instant of `epoch`.
+    #[must_use]
+    pub const fn start(&self, epoch: Epoch) -> UnixMillis {
+        UnixMillis::from_seconds(epoch.0.saturating_mul(self.seconds).saturating_sub(self.offset))
+    }
+}
+
 /// A beacon's address and verify key: `A` blinded for one kind, epoch and slot. Any 32 bytes; whether it is a key is decided
 /// by verifying what is signed under it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -194,17 +215,25 @@ impl ReadKey {
         BlindedKey((self.point * self.factor(kind, epoch, slot)).compress().to_bytes())
     }
 
+    /// How this key's epochs are counted. Worth keeping where it is asked often: it takes a derivation.
+    #[must_use]
+    pub fn epochs(&self, kind: Kind) -> Epochs {
+        Epochs {
+            offset: self.offset(kind),
+            seconds: kind.epoch_seconds(),
+        }
+    }
+
     /// The epoch that `at` lies in.
     #[must_use]
     pub fn epoch(&self, kind: Kind, at: UnixMillis) -> Epoch {
-        Epoch(at.seconds().saturating_add(self.offset(kind)) / kind.epoch_seconds())
+        self.epochs(kind).at(at)
     }
 
     /// The first instant of `epoch`.
     #[must_use]
     pub fn epoch_start(&self, kind: Kind, epoch: Epoch) -> UnixMillis {
-        let seconds = epoch.0.saturating_mul(kind.epoch_seconds());
-        UnixMillis::from_seconds(seconds.saturating_sub(self.offset(kind)))
+        self.epochs(kind).start(epoch)
     }
 
     /// The key of a beacon's ciphertext.

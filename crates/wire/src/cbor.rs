@@ -60,13 +60,26 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 ///
 /// Says what about the bytes is not as it has to be.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, CborError> {
+    decode_nested(bytes, limit, DEPTH)
+}
+
+/// The same of what we wrote ourselves, which may nest whatever came from outside a few levels deeper.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_own<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, CborError> {
+    decode_nested(bytes, limit, 2 * DEPTH)
+}
+
+fn decode_nested<T: DeserializeOwned>(bytes: &[u8], limit: usize, depth: usize) -> Result<T, CborError> {
     if bytes.len() > limit {
         return Err(CborError::TooLarge {
             limit,
             got: bytes.len(),
         });
     }
-    let value: Value = ciborium::de::from_reader_with_recursion_limit(bytes, DEPTH)
+    let value: Value = ciborium::de::from_reader_with_recursion_limit(bytes, depth)
         .map_err(|error| CborError::Malformed(error.to_string()))?;
     let value = canonical(value)?;
     if write(&value) != bytes {

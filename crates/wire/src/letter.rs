@@ -49,11 +49,18 @@ pub enum LetterBody {
     /// Your view went silent: please send me its current generation.
     Renew {},
     /// I ended what I granted you.
-    Ended {},
+    Ended {
+        /// Orders it among the sender's grants: of what was said of access, the highest holds.
+        #[serde(default)]
+        sequence: u64,
+    },
     /// I refuse what you asked.
     Refused {
         /// Why.
         reason: RefusalReason,
+        /// As in [`Ended`](Self::Ended).
+        #[serde(default)]
+        sequence: u64,
     },
 }
 
@@ -157,7 +164,7 @@ impl SignedLetter {
         }
         let name = match &letter.body {
             LetterBody::Introduce { name, .. } | LetterBody::Grant { name, .. } => name.as_deref(),
-            LetterBody::Renew {} | LetterBody::Ended {} | LetterBody::Refused { .. } => None,
+            LetterBody::Renew {} | LetterBody::Ended { .. } | LetterBody::Refused { .. } => None,
         };
         if let Some(name) = name {
             check_name(name)?;

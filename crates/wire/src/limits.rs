@@ -89,6 +89,9 @@ pub const EXTENSIONS: usize = 16;
 /// Addresses one connection may follow: a few hundred contacts with two epochs each.
 pub const FOLLOWED: usize = 512;
 
+/// Arrays and maps inside one another in an unknown field: what our own objects need, and as much again.
+pub const EXTENSION_DEPTH: usize = 4;
+
 /// How far a clock may be behind the one that dated a grant or a device list, in milliseconds.
 pub const SKEW: u64 = 5 * 60_000;
 

@@ -1,14 +1,17 @@
 //! Names that people give themselves, as far as others have to put up with them.
 
+use crate::ids::PrincipalId;
 use crate::limits::NAME_CHARACTERS;
 
 /// A text that is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected a name of 1 to {NAME_CHARACTERS} characters without control or direction marks, got {0:?}")]
+#[error(
+    "expected a name of 1 to {NAME_CHARACTERS} characters without control or direction marks, and no id, got {0:?}"
+)]
 pub struct NameError(String);
 
 /// Names have 1 to [`NAME_CHARACTERS`] characters, none of them a control character or one that turns the writing
-/// direction around (so that no name can disguise what stands beside it), and no blank at either end.
+/// direction around (so that no name can disguise what stands beside it), and no blank at either end. A principal id is none.
 ///
 /// # Errors
 ///
@@ -16,7 +19,9 @@ pub struct NameError(String);
 pub fn check_name(name: &str) -> Result<(), NameError> {
     let fits = (1..=NAME_CHARACTERS).contains(&name.chars().count())
         && name.trim() == name
-        && !name.chars().any(|c| c.is_control() || is_direction_mark(c));
+        && !name.chars().any(|c| c.is_control() || is_direction_mark(c))
+        // Who calls himself by somebody's id would be taken for them.
+        && name.parse::<PrincipalId>().is_err();
     if fits {
         Ok(())
     } else {

@@ -8,8 +8,8 @@ use crate::beacon::largest_payload;
 use crate::cbor::{self, CborError, Value};
 use crate::ids::PrincipalId;
 use crate::limits::{
-    ACTIVITIES, DETAIL_BYTES, DETAILS, EXTENSIONS, LANGUAGE_BYTES, LEASE_MAX, NOTE_BYTES, NOTES, PAYLOAD_BYTES,
-    RPID_VALUES, TOKEN_BYTES, TUPLES, URI_BYTES,
+    ACTIVITIES, DETAIL_BYTES, DETAILS, EXTENSION_DEPTH, EXTENSIONS, LANGUAGE_BYTES, LEASE_MAX, NOTE_BYTES, NOTES,
+    PAYLOAD_BYTES, RPID_VALUES, TOKEN_BYTES, TUPLES, URI_BYTES,
 };
 use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -338,6 +338,9 @@ const fn is_false(it: &bool) -> bool {
 }
 
 fn check_extra(extra: &BTreeMap<String, Value>) -> Result<(), PresenceError> {
+    // What is kept is wrapped again, on disk and in events: what nests as deep as may be could not be read back there.
+    let depth = extra.values().map(depth).max().unwrap_or(0);
+    within("levels of an unknown field", depth, 0, EXTENSION_DEPTH)?;
     within("unknown fields", extra.len(), 0, EXTENSIONS)
 }
 
@@ -356,6 +359,18 @@ fn check_notes(notes: &[Note]) -> Result<(), PresenceError> {
         }
     }
     Ok(())
+}
+
+/// How many arrays and maps are inside one another. Decoding has bounded it already.
+fn depth(value: &Value) -> usize {
+    let inner = if let Some(items) = value.as_array() {
+        items.iter().map(depth).max()
+    } else if let Some(entries) = value.as_map() {
+        entries.iter().map(|(key, value)| depth(key).max(depth(value))).max()
+    } else {
+        return 0;
+    };
+    1 + inner.unwrap_or(0)
 }
 
 fn check_token(what: &'static str, token: &str) -> Result<(), PresenceError> {

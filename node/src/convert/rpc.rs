@@ -337,7 +337,7 @@ fn listed_by(what: &str) -> &'static str {
     match what {
         "view" => "`porchlight view list` lists the views",
         "invite" => "`porchlight invite list` lists the invites",
-        "consumer" => "`porchlight events --consumer NAME` makes one",
+        "consumer of events" => "`porchlight events --consumer NAME` makes one",
         _ => "`porchlight contacts` lists the contacts",
     }
 }
@@ -384,7 +384,15 @@ pub fn error(error: &CommandError) -> RpcError {
         ),
         CommandError::Invalid { .. } => (Kind::InvalidParams, "see docs/rpc.md"),
         CommandError::Full { .. } => (Kind::RateLimited, "remove some, or wait until some have ended"),
+        CommandError::Ended { .. } => (
+            Kind::Denied,
+            "ask them for a new invite, or forget them with `porchlight contact remove NAME`",
+        ),
         CommandError::Stranger { .. } => (Kind::Conflict, "ask them for an invite, or send them one of yours"),
+        CommandError::KeyInUse { .. } => (
+            Kind::Conflict,
+            "make a new key for each call; repeat one only with the same call",
+        ),
         CommandError::Stopping => (Kind::ShuttingDown, "start it again with `porchlight run`"),
     };
     let message = if let CommandError::InviteExpired { ended } = error {

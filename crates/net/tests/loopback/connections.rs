@@ -1,7 +1,7 @@
 //! Which connections are made, kept and given up.
 
 use super::town::{Door, config, generation, relay, start};
-use porchlight_net::{NetCommand, NetEvent, NetStatus, Role};
+use porchlight_net::{Net, NetCommand, NetEvent, NetStatus, Role};
 use porchlight_wire::ids::Address;
 
 #[tokio::test]
@@ -139,4 +139,16 @@ async fn contacts_are_kept_connected_and_followed_to_a_new_address() {
     .await;
     bob.status_is("connected again", |status| status.peers.iter().any(|peer| peer.contact))
         .await;
+}
+
+#[tokio::test]
+async fn a_port_that_another_node_listens_on_is_an_error_and_not_shared() {
+    let first = relay(&[]).await;
+    let mut second = config(Role::Relay, &[]);
+    second.listen = vec![first.address.address.clone()];
+    let error = Net::start(second).await.unwrap_err().to_string();
+    assert!(
+        error.contains("cannot listen on") && error.contains("choose another"),
+        "{error}"
+    );
 }

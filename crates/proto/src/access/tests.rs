@@ -68,6 +68,7 @@ fn contact(of: &Identity) -> ContactRow {
         held: None,
         granted: None,
         subscription: None,
+        access_sequence: 0,
         problem: None,
     }
 }

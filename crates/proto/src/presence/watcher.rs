@@ -284,6 +284,10 @@ impl Node {
         watched.lookup_live_until = watched.lookup_live_until.filter(|until| *until > self.clock.instant);
         let told = self.believe(principal, watched.received, watched.from_disk, live);
         let changed = told.verdict != watched.told.verdict || told.document != watched.told.document;
+        if told.verdict == Verdict::ClosedLapsed && watched.told.verdict == Verdict::AsRecorded {
+            // Perhaps it is we who missed something, asleep or behind a network that said nothing.
+            watched.poll_at = Some(self.clock.instant);
+        }
         let apart = told.verdict == Verdict::AsRecorded
             && told
                 .document
@@ -308,6 +312,19 @@ impl Node {
             };
             self.tell(event);
             self.ask_where_letters_go(principal);
+        }
+    }
+
+    /// Works out anew what is told of those of whom the time has changed it.
+    pub(crate) fn watch_overdue(&mut self) {
+        let due: Vec<PrincipalId> = self
+            .watched
+            .iter()
+            .filter(|(_, watched)| self.is_due(watched))
+            .map(|(principal, _)| *principal)
+            .collect();
+        for principal in due {
+            self.reconsider(&principal);
         }
     }
 
@@ -559,21 +576,22 @@ impl Node {
             Some((state, beacon.sequence()))
         });
         let known = self.disk.observed.get(principal);
+        let watched = self.watched.get(principal);
+        let live = answered > 0 || watched.is_some_and(|watched| self.has_source(principal, watched));
         let told = match &looked_up {
-            Some((state, sequence)) if known.is_none_or(|row| row.sequence <= *sequence) => {
+            // A copy on our own shelf, when nobody could be asked, is no news of what came by itself.
+            Some((state, sequence)) if known.is_none_or(|row| newer(*sequence, row.sequence, answered)) => {
                 let record = Record {
                     state,
                     sequence: *sequence,
                     source: Source::Dht,
                     received: Received::Late,
                 };
-                belief(Some(&record), answered > 0, self.clock)
+                belief(Some(&record), live, self.clock)
             }
             Some(_) | None => {
-                let watched = self.watched.get(principal);
                 let (received, from_disk) =
                     watched.map_or((Received::Late, true), |watched| (watched.received, watched.from_disk));
-                let live = answered > 0 || watched.is_some_and(|watched| self.has_source(principal, watched));
                 self.believe(principal, received, from_disk, live)
             }
         };
@@ -592,6 +610,13 @@ impl Node {
         if contact.held.is_none() && contact.granted.is_none() {
             // We know each other no longer; what they show to everyone we may see as well.
             return self.fetch_public(request, principal);
+        }
+        if contact.held.is_none()
+            && let Some(SubscriptionState::Cancelled | SubscriptionState::Refused) = contact.subscription
+        {
+            return Err(CommandError::Ended {
+                name: contact.name.clone(),
+            });
         }
         if contact.held.is_none() {
             return Err(CommandError::NotGranted {
@@ -763,6 +788,11 @@ pub(crate) const fn is_live(state: Option<SubscriptionState>) -> bool {
         ) => true,
         Some(SubscriptionState::Cancelled | SubscriptionState::Refused) | None => false,
     }
+}
+
+/// Whether what a lookup found says more than what is known here.
+const fn newer(found: u64, known: u64, answered: u32) -> bool {
+    found > known || (found == known && answered > 0)
 }
 
 pub(crate) fn not_found(what: &str, name: &str) -> CommandError {

@@ -1,7 +1,7 @@
 //! Loss of contact: nodes that die, networks that part, clocks that are wrong.
 
 use crate::network::Site;
-use crate::{HOUR, LEASE, MINUTE, SECOND, Status, World, word};
+use crate::{Command, DAY, HOUR, LEASE, MINUTE, SECOND, Status, World, word};
 use porchlight_proto::event::{Source, Verdict};
 use porchlight_wire::blind::Kind;
 
@@ -446,4 +446,53 @@ fn whatever_happens_nobody_is_shown_open_who_is_gone_and_all_is_well_after_heali
             }
         }
     }
+}
+
+#[test]
+fn a_grant_that_a_wrong_clock_refuses_arrives_once_the_clock_is_right() {
+    let mut world = World::new(156);
+    let (alice, bob, carol) = (world.join("alice"), world.join("bob"), world.join("carol"));
+    world.meet(alice, bob);
+    world.meet(alice, carol);
+    // Bob's clock is behind by more than is tolerated while carol is removed, so that he cannot take the new grant.
+    world.members[bob].skew = -i64::try_from(6 * MINUTE).unwrap();
+    let contact = "carol".to_owned();
+    world.call(alice, Command::RemoveContact { contact }).unwrap();
+    world.run_for(2 * MINUTE);
+    world.members[bob].skew = 0;
+    world.run_for(10 * MINUTE);
+    world.set(alice, Status::Busy, None);
+    world.run_for(MINUTE);
+    assert_eq!(world.sees(bob, alice), "busy");
+}
+
+#[test]
+fn a_card_from_the_future_does_not_stand_in_the_way_of_later_ones() {
+    let mut world = World::new(157);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    world.meet(alice, bob);
+    // Alice's clock is far ahead for a moment, in which a letter with her card reaches bob.
+    world.members[alice].skew = i64::try_from(20 * DAY).unwrap();
+    let show = Command::UpdateContact {
+        contact: "bob".to_owned(),
+        name: None,
+        view: Some("contacts".to_owned()),
+    };
+    let contact = "bob".to_owned();
+    world.call(alice, Command::RevokeGrant { contact }).unwrap();
+    world.call(alice, show.clone()).unwrap();
+    world.run_for(MINUTE);
+    world.stop(alice);
+    world.members[alice].skew = 0;
+    world.members[alice].move_to("/dns/elsewhere.example/tcp/4110");
+    world.boot(alice);
+    world.run_for(MINUTE);
+    // A letter of today has her card of today.
+    let contact = "bob".to_owned();
+    world.call(alice, Command::RevokeGrant { contact }).unwrap();
+    world.call(alice, show).unwrap();
+    world.run_for(MINUTE);
+    let card = &world.members[bob].disk.contacts[&world.members[alice].principal()].card;
+    let card = card.verify(&world.members[alice].principal(), world.unix()).unwrap();
+    assert_eq!(card.bundle.addresses[0], world.members[alice].address);
 }

@@ -373,9 +373,10 @@ fn a_strangers_letters_are_refused_whatever_they_say() {
         introduction(&world, mallory, alice, token.clone()),
         grant_letter(&world, mallory, alice, 1),
         LetterBody::Renew {},
-        LetterBody::Ended {},
+        LetterBody::Ended { sequence: u64::MAX },
         LetterBody::Refused {
             reason: RefusalReason::Refused,
+            sequence: u64::MAX,
         },
     ];
     for body in bodies {
@@ -410,9 +411,10 @@ fn rfc2779_5_1_8_a_third_party_cannot_cancel_a_subscription() {
     world.meet(alice, mallory);
     let of_bob = world.members[bob].principal();
     let endings = [
-        LetterBody::Ended {},
+        LetterBody::Ended { sequence: u64::MAX },
         LetterBody::Refused {
             reason: RefusalReason::Refused,
+            sequence: u64::MAX,
         },
     ];
     for body in endings {
@@ -422,7 +424,7 @@ fn rfc2779_5_1_8_a_third_party_cannot_cancel_a_subscription() {
         assert_eq!(world.subscription(alice, &of_bob), Some(SubscriptionState::Active));
     }
     // Her own she can end: that is told, and nothing of hers is shown any more.
-    let envelope = letter(&mut world, mallory, alice, LetterBody::Ended {});
+    let envelope = letter(&mut world, mallory, alice, LetterBody::Ended { sequence: u64::MAX });
     let answer = deliver(&mut world, mallory, alice, Admission::Open, envelope);
     assert_eq!(answer, Response::Delivered {});
     let of_mallory = world.members[mallory].principal();
@@ -471,4 +473,38 @@ fn an_introduction_with_a_grant_or_card_that_does_not_stand_makes_no_contact() {
     assert_eq!(world.contacts(alice), []);
     let unused = world.members[alice].disk.invites.values().next().unwrap();
     assert_eq!(unused.uses_left(), 1);
+}
+
+#[test]
+fn rfc2779_2_5_2_what_was_taken_back_and_given_again_is_not_undone_by_old_letters() {
+    let mut world = World::new(131);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    world.meet(alice, bob);
+    let contact = || "bob".to_owned();
+    world.call(alice, Command::RevokeGrant { contact: contact() }).unwrap();
+    world.run_for(MINUTE);
+    let show = Command::UpdateContact {
+        contact: contact(),
+        name: None,
+        view: Some("contacts".to_owned()),
+    };
+    world.call(alice, show).unwrap();
+    world.run_for(MINUTE);
+    let of_alice = world.members[alice].principal();
+    assert_eq!(world.subscription(bob, &of_alice), Some(SubscriptionState::Active));
+    // Everything that alice ever sent comes again, in any order.
+    let mut recorded: Vec<_> = world.delivered.iter().filter(|(to, _)| *to == bob).cloned().collect();
+    assert!(recorded.len() >= 3);
+    recorded.reverse();
+    for (to, request) in recorded {
+        let Request::Deliver { admission, envelope } = request else {
+            continue;
+        };
+        deliver(&mut world, alice, to, admission, envelope);
+    }
+    world.run_for(MINUTE);
+    assert_eq!(world.subscription(bob, &of_alice), Some(SubscriptionState::Active));
+    world.set(alice, Status::Busy, None);
+    world.run_for(10 * SECOND);
+    assert_eq!(world.sees(bob, alice), "busy");
 }

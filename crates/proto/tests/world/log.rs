@@ -146,7 +146,7 @@ fn old_events_are_dropped_and_a_consumer_left_behind_makes_room() {
     let refused = world.call(alice, consumer("one more", ConsumerStart::Now));
     assert!(matches!(refused, Err(CommandError::Full { limit: CONSUMERS, .. })));
 
-    let node = NodeId::from_bytes(DeviceKeys::random(&mut world.rng).signing_public()).unwrap();
+    let node = world.members[alice].config.seed_peers[0].node;
     while world.members[alice].disk.newest_event < EVENTS + EVENTS_SLACK {
         world.input(alice, Input::Connected { node, relay: true });
         world.input(alice, Input::Disconnected { node });
@@ -227,4 +227,40 @@ fn a_node_that_stops_while_nobody_can_be_reached_halts_all_the_same() {
     world.ask(bob, Command::Stop, None);
     world.run_for(5 * SECOND);
     assert!(world.members[bob].node.is_none());
+}
+
+#[test]
+fn strangers_who_call_themselves_relays_are_no_events() {
+    let mut world = World::new(170);
+    let alice = world.join("alice");
+    let before = world.members[alice].disk.newest_event;
+    for _ in 0..100 {
+        let node = NodeId::from_bytes(DeviceKeys::random(&mut world.rng).signing_public()).unwrap();
+        world.input(alice, Input::Connected { node, relay: true });
+        world.input(alice, Input::Disconnected { node });
+    }
+    assert_eq!(world.members[alice].disk.newest_event, before);
+    let seed = world.members[alice].config.seed_peers[0].node;
+    world.input(alice, Input::Disconnected { node: seed });
+    assert!(
+        world.members[alice].disk.newest_event > before,
+        "one's own seed peer is worth one"
+    );
+}
+
+#[test]
+fn a_key_stands_for_one_call_only() {
+    let mut world = World::new(171);
+    let alice = world.join("alice");
+    let Ok(Reply::Invite { uri, .. }) = world.call_with(alice, create_invite(), Some("key")) else {
+        panic!("an invite")
+    };
+    let set = |status| Command::SetPresence { status, note: None };
+    let other = world.call_with(alice, set(Status::Busy), Some("key"));
+    assert!(matches!(&other, Err(CommandError::KeyInUse { key }) if key == "key"));
+    assert!(!format!("{other:?}").contains(&uri));
+    assert!(world.call_with(alice, set(Status::Busy), Some("status")).is_ok());
+    assert!(world.call_with(alice, set(Status::Busy), Some("status")).is_ok());
+    let changed = world.call_with(alice, set(Status::Away), Some("status"));
+    assert!(matches!(changed, Err(CommandError::KeyInUse { .. })));
 }

@@ -61,6 +61,9 @@ pub struct Member {
     /// Counts the starts; what is on its way to an earlier process is lost.
     pub boot: u64,
     pub booted_at: u64,
+    /// Since when it is suspended, and for how long it was before, since it booted.
+    pub asleep_since: Option<u64>,
+    pub slept: u64,
     /// Milliseconds its wall clock is ahead.
     pub skew: i64,
     pub address: NodeAddress,
@@ -116,6 +119,8 @@ impl Member {
             node: None,
             boot: 0,
             booted_at: 0,
+            asleep_since: None,
+            slept: 0,
             skew: 0,
             address,
             topics: BTreeSet::new(),
@@ -150,6 +155,8 @@ impl Member {
     /// A new process that begins with what is on the disk.
     pub fn restore(&mut self, seed: [u8; 32], clock: Clock) {
         self.boot += 1;
+        self.asleep_since = None;
+        self.slept = 0;
         self.node = Some(Node::restore(self.disk.clone(), self.config.clone(), seed, clock));
     }
 

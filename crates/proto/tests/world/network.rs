@@ -533,7 +533,7 @@ impl World {
 
     fn is_up(&self, site: Site) -> bool {
         match site {
-            Site::Member(who) => self.members[who].node.is_some(),
+            Site::Member(who) => self.members[who].node.is_some() && self.members[who].asleep_since.is_none(),
             Site::Relay(relay) => self.relays[relay].up,
         }
     }

@@ -432,3 +432,18 @@ fn unsubscribe(contact: &str) -> Command {
         contact: contact.to_owned(),
     }
 }
+
+#[test]
+fn a_fetch_with_nobody_to_ask_is_answered_by_whoever_is_connected() {
+    let mut world = World::with_network(96, "test", 1);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    world.meet(alice, bob);
+    world.relay_goes(0);
+    world.run_for(MINUTE);
+    world.set(alice, Status::Busy, None);
+    world.run_for(MINUTE);
+    assert_eq!(world.sees(bob, alice), "busy");
+    let fetched = world.fetch(bob, alice).unwrap().told;
+    assert_eq!(word(&fetched), "busy");
+    assert_eq!(fetched.source, Some(Source::Direct));
+}

@@ -400,3 +400,84 @@ fn grants_are_renewed_before_they_end() {
     assert!(held_by(&world, bob, alice) == key, "the generation is the same");
     assert_eq!(world.sees(bob, alice), "open");
 }
+
+#[test]
+fn whoever_is_removed_reads_nothing_by_the_invite_they_came_by() {
+    let mut world = World::new(196);
+    // One use of the invite is left: its temporary view goes on being published.
+    let (alice, watchers) = alice_with(&mut world, &["bob", "carol"]);
+    let invite = world.members[alice].disk.invites.values().next().unwrap().clone();
+    let temporary = invite.temporary.read_key();
+    assert!(!readable(&world, alice, &temporary).is_empty());
+    assert!(remove(&mut world, alice, "carol").is_ok());
+    // Its last record keeps to the pace of puts.
+    world.run_for(MINUTE);
+    let before = readable(&world, alice, &temporary).len();
+    let (_, last) = readable(&world, alice, &temporary)
+        .into_iter()
+        .max_by_key(|(sequence, _)| *sequence)
+        .unwrap();
+    assert_eq!(last.document.basic(), Basic::Closed);
+    world.set(alice, Status::Busy, Some("not for carol"));
+    world.run_for(2 * HOUR);
+    assert_eq!(readable(&world, alice, &temporary).len(), before);
+    // Nobody else comes by it either; bob, who did, stays.
+    let dave = world.join("dave");
+    let uri = porchlight_wire::invite::Invite {
+        network: "test".to_owned(),
+        principal: world.members[alice].principal(),
+        record: invite.record.read_key(),
+        reach: Vec::new(),
+        token: invite.token.clone(),
+        expires: invite.expires,
+    };
+    assert!(matches!(
+        world.add(dave, &uri.to_uri()),
+        Err(CommandError::InviteUsedUp | CommandError::Nothing { .. } | CommandError::InviteExpired { .. })
+    ));
+    assert_eq!(world.sees(watchers[0], alice), "busy");
+}
+
+#[test]
+fn adding_somebody_again_with_another_view_closes_the_one_they_had() {
+    let mut world = World::new(197);
+    let (alice, watchers) = alice_with(&mut world, &["bob", "carol"]);
+    let (bob, carol) = (watchers[0], watchers[1]);
+    let create = Command::CreateView {
+        name: "work".to_owned(),
+        projection: porchlight_proto::rows::Projection::StatusOnly,
+        rights: [
+            porchlight_wire::grant::Right::Fetch,
+            porchlight_wire::grant::Right::Subscribe,
+        ]
+        .into(),
+    };
+    world.call(alice, create).unwrap();
+    let old = held_by(&world, bob, alice);
+    // Bob ends it; alice, who still shows him the full view, adds him again with less.
+    assert!(remove(&mut world, bob, "alice").is_ok());
+    world.run_for(MINUTE);
+    let uri = world.invite(bob, 1);
+    let add = Command::AddContact {
+        invite: uri,
+        name: None,
+        view: "work".to_owned(),
+    };
+    world.call(alice, add).unwrap();
+    world.run_for(MINUTE);
+    let newest = readable(&world, alice, &old)
+        .into_iter()
+        .map(|(sequence, _)| sequence)
+        .max();
+    world.set(alice, Status::Busy, Some("for those who see it all"));
+    world.run_for(MINUTE);
+    let after = readable(&world, alice, &old)
+        .into_iter()
+        .map(|(sequence, _)| sequence)
+        .max();
+    assert_eq!(newest, after, "what bob held reads nothing more");
+    let told = world.told(carol, alice).told;
+    assert_eq!(told.document.unwrap().notes.len(), 1);
+    let told = world.told(bob, alice).told;
+    assert_eq!((crate::word(&told), told.document.unwrap().notes.len()), ("busy", 0));
+}

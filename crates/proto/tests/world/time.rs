@@ -73,7 +73,11 @@ fn for_an_hour_after_the_boundary_both_addresses_are_in_use() {
         sequences_at(&world, alice, &view, today),
         sequences_at(&world, alice, &view, tomorrow),
     );
-    assert_eq!(old.last(), new.last(), "one state under both addresses");
+    assert_eq!(
+        old.last().unwrap().abs_diff(*new.last().unwrap()),
+        1,
+        "one state under both addresses, each with a sequence of its own"
+    );
     // A fetcher whose clock is half a minute behind still asks at the old one.
     world.members[bob].skew = -25_000;
     assert_eq!(word(&world.fetch(bob, alice).unwrap().told), "busy");
@@ -237,4 +241,84 @@ fn one_seed_is_one_run() {
         assert!(one.records == other.records, "to the byte");
     }
     assert_ne!(first.digest, other.digest);
+}
+
+#[test]
+fn the_first_answer_after_a_sleep_is_not_from_before_it() {
+    let mut world = World::new(210);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    world.meet(alice, bob);
+    assert_eq!(world.sees(bob, alice), "open");
+    world.suspend(bob);
+    world.run_for(MINUTE);
+    world.kill(alice);
+    world.run_for(8 * HOUR);
+    world.wake(bob);
+    assert_ne!(world.sees(bob, alice), "open");
+}
+
+#[test]
+fn rfc2779_3_2_3_whoever_slept_across_the_boundary_of_a_day_is_notified_again() {
+    let mut world = World::new(211);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    world.meet(alice, bob);
+    let view = held(&world, bob, alice);
+    run_until_before_boundary(&mut world, &view, 2 * HOUR);
+    world.suspend(bob);
+    world.run_for(4 * HOUR);
+    world.wake(bob);
+    world.run_for(10 * SECOND);
+    assert_eq!(world.sees(bob, alice), "open");
+    for (status, shown) in [(Status::Busy, "busy"), (Status::Away, "away"), (Status::Open, "open")] {
+        world.set(alice, status, None);
+        world.run_for(3 * SECOND);
+        assert_eq!(world.sees(bob, alice), shown, "by gossip, not by a lookup later on");
+    }
+}
+
+#[test]
+fn a_clock_that_is_put_right_finds_the_addresses_of_today() {
+    let mut world = World::new(212);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    world.meet(alice, bob);
+    let day = i64::try_from(3 * DAY).unwrap();
+    for skew in [day, 0, -day, 0] {
+        world.members[bob].skew = skew;
+        world.run_for(30 * MINUTE);
+    }
+    for (status, shown) in [(Status::Busy, "busy"), (Status::Open, "open")] {
+        world.set(alice, status, None);
+        world.run_for(3 * SECOND);
+        assert_eq!(world.sees(bob, alice), shown);
+    }
+}
+
+#[test]
+fn the_addresses_of_two_days_have_nothing_in_common() {
+    let mut world = World::new(213);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    world.meet(alice, bob);
+    let view = held(&world, bob, alice);
+    for _ in 0..3 {
+        world.run_for(DAY);
+    }
+    world.stop(alice);
+    let today = view.epoch(Kind::Presence, world.unix());
+    let mut seen: BTreeSet<u64> = BTreeSet::new();
+    let mut days = 0;
+    for epoch in today.0 - 3..=today.0 + 1 {
+        let sequences = sequences_at(&world, alice, &view, Epoch(epoch));
+        days += usize::from(!sequences.is_empty());
+        for sequence in sequences {
+            assert!(seen.insert(sequence), "one sequence at two addresses");
+        }
+    }
+    assert!(days >= 4);
+    // Nor does the end of a certificate give the hour away at which the days of this view begin.
+    let (start, hour) = (view.epoch_start(Kind::Presence, today), HOUR);
+    assert_ne!(start.0 % hour, 0, "this view's days do not begin on the hour");
+    let records = world.members[alice].records.values();
+    for beacon in records.filter(|beacon| beacon.kind() == Kind::Presence) {
+        assert_eq!(beacon.expires().0 % hour, 0);
+    }
 }

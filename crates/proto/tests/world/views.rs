@@ -188,3 +188,69 @@ fn a_contact_gets_another_name_and_keeps_everything_else() {
     assert_eq!(world.told(alice, watchers[0]).name, "Robert");
     assert_eq!(world.sees(alice, watchers[0]), "busy");
 }
+
+#[test]
+fn who_is_granted_it_again_is_notified_again_unless_they_unsubscribed() {
+    let mut world = World::new(206);
+    let (alice, watchers) = alice_with(&mut world, &["bob", "carol", "dave"]);
+    let principal = world.members[alice].principal();
+    world
+        .call(alice, create("glance", Projection::StatusOnly, &[Right::Fetch]))
+        .unwrap();
+    let unsubscribe = Command::Unsubscribe {
+        contact: "alice".to_owned(),
+    };
+    world.call(watchers[2], unsubscribe).unwrap();
+    // Bob may only ask for a while, carol is shown nothing at all, dave does not want to know.
+    let revoke = Command::RevokeGrant {
+        contact: "carol".to_owned(),
+    };
+    world.call(alice, revoke).unwrap();
+    for name in ["bob", "dave"] {
+        world.call(alice, move_to(name, "glance")).unwrap();
+    }
+    world.run_for(MINUTE);
+    assert_eq!(
+        world.subscription(watchers[0], &principal),
+        Some(SubscriptionState::Refused)
+    );
+    assert_eq!(
+        world.subscription(watchers[1], &principal),
+        Some(SubscriptionState::Cancelled)
+    );
+    let fetched = world.fetch(watchers[1], alice);
+    assert!(matches!(fetched, Err(CommandError::Ended { .. })), "{fetched:?}");
+    for name in ["bob", "carol", "dave"] {
+        world.call(alice, move_to(name, "contacts")).unwrap();
+    }
+    world.run_for(MINUTE);
+    world.set(alice, Status::Busy, None);
+    world.run_for(10 * crate::SECOND);
+    assert_eq!(world.sees(watchers[0], alice), "busy");
+    assert_eq!(world.sees(watchers[1], alice), "busy");
+    assert_eq!(world.subscription(watchers[2], &principal), None);
+}
+
+#[test]
+fn revoked_and_used_up_invites_make_room_for_others() {
+    let mut world = World::new(207);
+    let alice = world.join("alice");
+    let make = || Command::CreateInvite {
+        uses: 1,
+        expires_in: HOUR,
+        view: "contacts".to_owned(),
+    };
+    let mut first = None;
+    for _ in 0..porchlight_proto::limits::INVITES {
+        let Ok(Reply::Invite { id, .. }) = world.call(alice, make()) else {
+            panic!("an invite")
+        };
+        first = first.or(Some(id));
+    }
+    assert!(matches!(world.call(alice, make()), Err(CommandError::Full { .. })));
+    let invite = first.unwrap();
+    world.call(alice, Command::RevokeInvite { invite }).unwrap();
+    world.call(alice, make()).unwrap();
+    assert!(!world.members[alice].disk.invites.contains_key(&invite));
+    assert!(matches!(world.call(alice, make()), Err(CommandError::Full { .. })));
+}

@@ -257,6 +257,7 @@ pub fn contact(key: u64, seed: u64) -> ContactRow {
             not_after: TODAY,
         }),
         subscription: maybe(seed, 3, || SubscriptionState::Active),
+        access_sequence: seed,
         problem: maybe(seed, 4, || FirstContactProblem::NotAdmitted),
     }
 }
@@ -293,9 +294,10 @@ pub fn letter(key: u64, seed: u64) -> LetterRow {
             grant: grant(seed),
         },
         2 => LetterBody::Renew {},
-        3 => LetterBody::Ended {},
+        3 => LetterBody::Ended { sequence: seed },
         _ => LetterBody::Refused {
             reason: RefusalReason::InviteUsedUp,
+            sequence: seed,
         },
     };
     LetterRow {
@@ -365,6 +367,7 @@ pub fn answer(key: &str, seed: u64) -> AnswerRow {
     };
     AnswerRow {
         key: key.to_owned(),
+        call: bytes(seed),
         at: UnixMillis(seed),
         reply,
     }

@@ -253,9 +253,10 @@ fn vectors_are_as_committed() {
             grant: bob.grant_for(&alice),
         },
         LetterBody::Renew {},
-        LetterBody::Ended {},
+        LetterBody::Ended { sequence: 1 },
         LetterBody::Refused {
             reason: RefusalReason::Refused,
+            sequence: 2,
         },
     ]
     .into_iter()
