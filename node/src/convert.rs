@@ -77,6 +77,7 @@ pub fn net_command(effect: Effect) -> Option<NetCommand> {
             at,
         },
         Effect::Topics { topics } => NetCommand::Topics { topics },
+        Effect::Expect { addresses } => NetCommand::Expect { addresses },
         Effect::Follow { addresses } => NetCommand::Follow { addresses },
         Effect::Request {
             exchange,

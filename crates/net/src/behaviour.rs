@@ -18,6 +18,9 @@ pub(crate) const FRAMES: StreamProtocol = StreamProtocol::new("/pl/frames/1");
 /// Nobody speaks this: that identify lists it says "I am a relay".
 pub(crate) const RELAY_MARKER: StreamProtocol = StreamProtocol::new("/pl/relay/1");
 
+/// Connections that others are setting up at once, at least.
+const PENDING_INCOMING: u32 = 64;
+
 /// What identify says of the program: the same for all, so that it tells nobody apart.
 const AGENT: &str = "porchlight";
 
@@ -64,7 +67,8 @@ fn limits(config: &NetConfig) -> connection_limits::Behaviour {
             // A part is kept free, so that strangers cannot keep us from dialling those we need.
             .with_max_established_incoming(Some(all - all / 4))
             .with_max_established_per_peer(Some(2))
-            .with_max_pending_incoming(Some(64))
+            // Silent ones are gone after the handshake's time: enough that a few hundred of them shut nobody out.
+            .with_max_pending_incoming(Some(PENDING_INCOMING.max(all / 4)))
             .with_max_pending_outgoing(Some(64)),
     )
 }

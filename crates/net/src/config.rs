@@ -112,6 +112,8 @@ pub struct NetLimits {
     pub exchanges_per_peer: usize,
     /// Addresses followed by all peers together.
     pub followed: usize,
+    /// Bytes of answers that wait to be written, to all peers together.
+    pub answer_bytes: usize,
     /// Forged beacons until a peer is shut out.
     pub forgeries: u32,
 }
@@ -130,6 +132,7 @@ impl NetLimits {
                 },
                 exchanges_per_peer: 32,
                 followed: 4_096,
+                answer_bytes: 8 << 20,
                 forgeries: 8,
             },
             Role::Relay => Self {
@@ -141,6 +144,7 @@ impl NetLimits {
                 },
                 exchanges_per_peer: 32,
                 followed: 131_072,
+                answer_bytes: 64 << 20,
                 forgeries: 8,
             },
         }

@@ -2,28 +2,17 @@
 //! the judgement of each message before it is passed on.
 
 use crate::handle::PathCounters;
-use crate::records::{Records, unix_now};
+use crate::pace::Pace;
+use crate::records::Records;
 use libp2p::gossipsub::{
     IdentTopic, Message, MessageAcceptance, MessageId, PeerScoreParams, PeerScoreThresholds, TopicHash,
     TopicScoreParams, TopicSubscriptionFilter,
 };
 use porchlight_wire::beacon::{VerifiedBeacon, topic};
-use porchlight_wire::blind::{BlindedKey, Kind};
+use porchlight_wire::blind::Kind;
 use porchlight_wire::network::{Network, TopicIndex};
 use porchlight_wire::record::{Place, VerifiedRecord};
 use porchlight_wire::shelf::Shelved;
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-/// Records of one key that may come at once. A publisher sends five at once; this many still pass where a slow link has
-/// bunched them up.
-const BURST: u32 = 10;
-
-/// How often one more may come.
-const REFILL: Duration = Duration::from_secs(1);
-
-/// Keys whose pace is remembered. More than fit on a relay's shelf cannot matter.
-const PACED: usize = 131_072;
 
 /// The name of a topic: `/pl/<network>/<b>/<index>`.
 pub(crate) fn topic_name(network: &Network, index: TopicIndex) -> String {
@@ -116,44 +105,12 @@ impl Judgement {
     }
 }
 
-/// The pace of each key.
-#[derive(Debug, Default)]
-pub(crate) struct Pace {
-    buckets: BTreeMap<BlindedKey, (u32, Instant)>,
-}
-
-impl Pace {
-    fn allows(&mut self, pk: BlindedKey) -> bool {
-        let now = Instant::now();
-        if !self.buckets.contains_key(&pk) && self.buckets.len() >= PACED {
-            return false;
-        }
-        let (tokens, since) = self.buckets.entry(pk).or_insert((BURST, now));
-        let earned = u32::try_from(now.duration_since(*since).as_millis() / REFILL.as_millis()).unwrap_or(u32::MAX);
-        if earned > 0 {
-            *tokens = tokens.saturating_add(earned).min(BURST);
-            *since = now;
-        }
-        if *tokens == 0 {
-            return false;
-        }
-        *tokens -= 1;
-        true
-    }
-
-    /// Forgets keys that have been silent long enough to have all their tokens back.
-    pub(crate) fn sweep(&mut self) {
-        let full_again = REFILL * BURST;
-        self.buckets.retain(|_, (_, since)| since.elapsed() < full_again);
-    }
-}
-
 /// Judges a gossiped message: verified, in its topic, not too fast, and newer than what is known. The last is what catches
 /// a replay after gossipsub's own memory has run out.
 pub(crate) fn judge(
     network: &Network,
     records: &mut Records,
-    pace: &mut Pace,
+    pace: &mut Pace<Place>,
     counters: &mut PathCounters,
     message: &Message,
 ) -> Judgement {
@@ -174,18 +131,19 @@ pub(crate) fn judge(
         return Judgement::Forged;
     }
     let record = VerifiedRecord::from(beacon.clone());
-    let known = records.shelf().get(&Place::Beacon(beacon.pk()), unix_now());
+    let place = Place::Beacon(beacon.pk());
+    let known = records.at(&place);
     if known.is_some_and(|known| *known == record || !record.supersedes(known)) {
         counters.outdated += 1;
         return Judgement::Ignored;
     }
-    if !pace.allows(beacon.pk()) {
+    if !pace.allows(place) {
         counters.limited += 1;
         return Judgement::Ignored;
     }
-    if records.shelf_mut().put(record, unix_now()) == Shelved::Full {
+    if records.offer(record) == Shelved::Full {
+        // There is no room to keep it. That stands in nobody's way: it is passed on all the same, at its pace.
         counters.limited += 1;
-        return Judgement::Ignored;
     }
     counters.accepted += 1;
     Judgement::News(beacon)

@@ -221,6 +221,11 @@ pub enum NetCommand {
         /// All of them.
         topics: BTreeSet<TopicIndex>,
     },
+    /// Wait for beacons at exactly these addresses: they are kept whatever room there is for others.
+    Expect {
+        /// All of them.
+        addresses: BTreeSet<BlindedKey>,
+    },
     /// Follow exactly these addresses at one relay.
     Follow {
         /// All of them; none: stop following.

@@ -14,6 +14,7 @@ mod gossip;
 pub mod handle;
 mod inbound;
 mod local;
+mod pace;
 mod queries;
 mod records;
 mod serve;

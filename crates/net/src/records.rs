@@ -1,5 +1,7 @@
-//! The DHT's record store: a [`Shelf`] behind libp2p's trait. Whatever is put here was verified; the highest sequence wins
-//! by the shelf's own rule, not by who came last. Records of providers are refused: nobody needs them yet.
+//! The DHT's record store: two shelves behind libp2p's trait. One is shared by all, within a quota; the other is for what this
+//! node itself publishes or waits for, so that no flood of others' records can stand in its way. Whatever is put here was
+//! verified; the highest sequence wins by the shelf's own rule, not by who came last. Records of providers are refused: nobody
+//! needs them yet.
 
 use libp2p::PeerId;
 use libp2p::kad::store::{Error, RecordStore, Result};
@@ -10,6 +12,7 @@ use porchlight_wire::record::{Place, RecordError, VerifiedRecord};
 use porchlight_wire::shelf::{Shelf, ShelfLimits, Shelved};
 use porchlight_wire::time::UnixMillis;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Wall time, at the edge.
@@ -22,23 +25,91 @@ pub(crate) fn unix_now() -> UnixMillis {
 #[derive(Debug)]
 pub(crate) struct Records {
     network: Network,
-    shelf: Shelf,
+    /// Of others, within the quota.
+    shared: Shelf,
+    /// At the places below. Bounded by what the core publishes and expects.
+    own: Shelf,
+    published: BTreeSet<Place>,
+    expected: BTreeSet<Place>,
 }
+
+/// The own shelf refuses nothing: its places are few, and chosen by us.
+const UNBOUNDED: ShelfLimits = ShelfLimits {
+    records: usize::MAX,
+    bytes: usize::MAX,
+};
 
 impl Records {
     pub(crate) const fn new(network: Network, limits: ShelfLimits) -> Self {
         Self {
             network,
-            shelf: Shelf::new(limits),
+            shared: Shelf::new(limits),
+            own: Shelf::new(UNBOUNDED),
+            published: BTreeSet::new(),
+            expected: BTreeSet::new(),
         }
     }
 
-    pub(crate) const fn shelf(&self) -> &Shelf {
-        &self.shelf
+    /// Offers a record.
+    pub(crate) fn offer(&mut self, record: VerifiedRecord) -> Shelved {
+        if self.is_own(&record.place()) {
+            self.own.put(record, unix_now())
+        } else {
+            self.shared.put(record, unix_now())
+        }
     }
 
-    pub(crate) const fn shelf_mut(&mut self) -> &mut Shelf {
-        &mut self.shelf
+    /// Keeps a record of our own, whatever room there is for others.
+    pub(crate) fn keep(&mut self, record: VerifiedRecord) -> Shelved {
+        self.published.insert(record.place());
+        self.offer(record)
+    }
+
+    /// Waits for what comes at exactly these places, whatever room there is for others.
+    pub(crate) fn expect(&mut self, places: BTreeSet<Place>) {
+        let before = std::mem::replace(&mut self.expected, places);
+        let moved: Vec<Place> = before.symmetric_difference(&self.expected).copied().collect();
+        for place in moved {
+            let (from, to) = if self.is_own(&place) {
+                (&mut self.shared, &mut self.own)
+            } else {
+                (&mut self.own, &mut self.shared)
+            };
+            if let Some(record) = from.get(&place, unix_now()).cloned() {
+                from.remove(&place);
+                to.put(record, unix_now());
+            }
+        }
+    }
+
+    fn is_own(&self, place: &Place) -> bool {
+        self.expected.contains(place) || self.published.contains(place)
+    }
+
+    /// What is at a place, if its time is not over.
+    pub(crate) fn at(&self, place: &Place) -> Option<&VerifiedRecord> {
+        let now = unix_now();
+        self.own.get(place, now).or_else(|| self.shared.get(place, now))
+    }
+
+    /// Whether there is anything at a place, or we wait for something there: what is put there is nothing new.
+    pub(crate) fn knows(&self, place: &Place) -> bool {
+        self.is_own(place) || self.at(place).is_some()
+    }
+
+    /// How many records there are.
+    pub(crate) fn len(&self) -> usize {
+        self.own.len() + self.shared.len()
+    }
+
+    /// Drops what has expired.
+    pub(crate) fn sweep(&mut self) {
+        let now = unix_now();
+        self.shared.sweep(now);
+        if self.own.sweep(now) > 0 {
+            let own = &self.own;
+            self.published.retain(|place| own.get(place, now).is_some());
+        }
     }
 
     /// Verifies a beacon that came by gossip or on a stream.
@@ -70,15 +141,14 @@ impl RecordStore for Records {
 
     fn get(&self, key: &RecordKey) -> Option<Cow<'_, Record>> {
         let place = Place::of_dht_key(key.as_ref())?;
-        let record = self.shelf.get(&place, unix_now())?;
-        Some(Cow::Owned(record_of(record)))
+        Some(Cow::Owned(record_of(self.at(&place)?)))
     }
 
     fn put(&mut self, record: Record) -> Result<()> {
         let Ok(verified) = self.verify_record(&record) else {
             return Err(Error::ValueTooLarge);
         };
-        match self.shelf.put(verified, unix_now()) {
+        match self.offer(verified) {
             Shelved::New | Shelved::Replaced | Shelved::Same | Shelved::Outdated | Shelved::Expired => Ok(()),
             Shelved::Full => Err(Error::MaxRecords),
         }
@@ -86,12 +156,13 @@ impl RecordStore for Records {
 
     fn remove(&mut self, key: &RecordKey) {
         if let Some(place) = Place::of_dht_key(key.as_ref()) {
-            self.shelf.remove(&place);
+            self.own.remove(&place);
+            self.shared.remove(&place);
         }
     }
 
     fn records(&self) -> Self::RecordsIter<'_> {
-        let all: Vec<&VerifiedRecord> = self.shelf.iter().collect();
+        let all: Vec<&VerifiedRecord> = self.own.iter().chain(self.shared.iter()).collect();
         all.into_iter().map(|record| Cow::Owned(record_of(record)))
     }
 

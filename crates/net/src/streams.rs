@@ -12,9 +12,11 @@ use porchlight_wire::frame::{
 };
 use porchlight_wire::limits::{FOLLOWED, FRAME_BYTES};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +26,12 @@ pub(crate) const WAITING: usize = 64;
 
 /// Answers that may wait to be written to one peer: all that it may follow, at once, and as much again of what is new.
 pub(crate) const ANSWERS: usize = 2 * FOLLOWED;
+
+/// What an answer costs besides the beacon in it.
+const ANSWER_BYTES: usize = 256;
+
+/// How long one answer may take to be written: whoever does not read that long loses the stream.
+const WRITE: Duration = Duration::from_secs(10);
 
 /// How often deadlines of open exchanges are looked at.
 const WATCH: Duration = Duration::from_millis(500);
@@ -79,14 +87,73 @@ pub(crate) enum StreamEvent {
 /// Where the answers to requests on one stream go.
 #[derive(Clone, Debug)]
 pub(crate) struct Answers {
-    frames: mpsc::Sender<ResponseFrame>,
+    frames: mpsc::Sender<Waiting>,
+    budget: Budget,
     end: CancellationToken,
+}
+
+/// Bytes of answers that wait to be written, to all peers together: those who do not read cannot fill the memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget {
+    used: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            used: Arc::new(AtomicUsize::new(0)),
+            limit,
+        }
+    }
+
+    /// Takes so many bytes; none if there are not as many left.
+    fn take(&self, bytes: usize) -> Option<Charge> {
+        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
+        let charge = Charge {
+            used: Arc::clone(&self.used),
+            bytes,
+        };
+        (before + bytes <= self.limit).then_some(charge)
+    }
+}
+
+/// Bytes taken from a [`Budget`], until they are written or given up.
+#[derive(Debug)]
+struct Charge {
+    used: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// An answer that waits to be written.
+#[derive(Debug)]
+struct Waiting {
+    frame: ResponseFrame,
+    _charge: Charge,
 }
 
 impl Answers {
     /// Sends an answer; false if the stream is gone or its other end does not keep up.
     pub(crate) fn send(&self, exchange: ExchangeNumber, response: Response) -> bool {
-        self.frames.try_send(ResponseFrame { exchange, response }).is_ok()
+        let bytes = match &response {
+            Response::Record { beacon: Some(beacon) } => ANSWER_BYTES + beacon.len(),
+            Response::Record { beacon: None }
+            | Response::Delivered {}
+            | Response::Refused { .. }
+            | Response::RecordKept {}
+            | Response::RelayList { .. } => ANSWER_BYTES,
+        };
+        let Some(charge) = self.budget.take(bytes) else {
+            return false;
+        };
+        let frame = ResponseFrame { exchange, response };
+        self.frames.try_send(Waiting { frame, _charge: charge }).is_ok()
     }
 
     /// Whether the stream is gone.
@@ -118,7 +185,7 @@ pub(crate) async fn ask(
     deadline: Duration,
 ) {
     let mut open: BTreeMap<ExchangeNumber, (Asker, Instant)> = BTreeMap::new();
-    let opened = tokio::time::timeout(deadline, control.open_stream(peer, FRAMES)).await;
+    let opened = timeout(deadline, control.open_stream(peer, FRAMES)).await;
     let reason = match opened {
         Ok(Ok(stream)) => exchange(peer, framed(stream), &mut requests, &mut open, &events, deadline).await,
         Ok(Err(error)) => error.to_string(),
@@ -170,7 +237,7 @@ async fn exchange(
                     open.retain(|_, (other, _)| *other != Asker::Follow);
                 }
                 open.insert(number, (asker, Instant::now() + deadline));
-                let sent = tokio::time::timeout(deadline, frames.send(Bytes::from(encode_request(&frame)))).await;
+                let sent = timeout(deadline, frames.send(Bytes::from(encode_request(&frame)))).await;
                 match sent {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => return error.to_string(),
@@ -218,11 +285,18 @@ async fn exchange(
 }
 
 /// Runs a stream that `peer` opened: hands its requests to the task, writes the answers.
-pub(crate) async fn serve(peer: PeerId, stream: Stream, events: mpsc::Sender<StreamEvent>, at_once: usize) {
+pub(crate) async fn serve(
+    peer: PeerId,
+    stream: Stream,
+    events: mpsc::Sender<StreamEvent>,
+    at_once: usize,
+    budget: Budget,
+) {
     let (frames, waiting) = mpsc::channel(ANSWERS);
     let end = CancellationToken::new();
     let answers = Answers {
         frames,
+        budget,
         end: end.clone(),
     };
     end.run_until_cancelled(hand_on(peer, framed(stream), events, at_once, answers, waiting))
@@ -235,15 +309,16 @@ async fn hand_on(
     events: mpsc::Sender<StreamEvent>,
     at_once: usize,
     answers: Answers,
-    mut waiting: mpsc::Receiver<ResponseFrame>,
+    mut waiting: mpsc::Receiver<Waiting>,
 ) {
     let mut open: BTreeSet<ExchangeNumber> = BTreeSet::new();
     loop {
         tokio::select! {
             answer = waiting.recv() => {
                 let Some(answer) = answer else { return };
-                open.remove(&answer.exchange);
-                if frames.send(Bytes::from(encode_response(&answer))).await.is_err() {
+                open.remove(&answer.frame.exchange);
+                let written = frames.send(Bytes::from(encode_response(&answer.frame)));
+                if !matches!(timeout(WRITE, written).await, Ok(Ok(()))) {
                     return;
                 }
             }
@@ -256,7 +331,8 @@ async fn hand_on(
                         exchange: frame.exchange,
                         response: Response::Refused { reason: Refusal::TooMany },
                     };
-                    if frames.send(Bytes::from(encode_response(&refused))).await.is_err() {
+                    let written = frames.send(Bytes::from(encode_response(&refused)));
+                    if !matches!(timeout(WRITE, written).await, Ok(Ok(()))) {
                         return;
                     }
                     continue;

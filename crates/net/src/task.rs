@@ -11,14 +11,14 @@ use crate::connections::Connections;
 use crate::convert::{
     address_of, is_loopback, is_unspecified, keypair, multiaddr_of, node_address, node_of, peer_of, tcp_socket,
 };
-use crate::gossip::{Pace, ident_topic};
+use crate::gossip::ident_topic;
 use crate::handle::{Counters, LiveNode, Message, NetCommand, NetError, NetEvent, NetStatus, PeerInfo};
 use crate::inbound::Opened;
 use crate::local::Local;
+use crate::pace::{PLACES, Pace, RECORDS};
 use crate::queries::Queries;
-use crate::records::unix_now;
 use crate::serve::Followers;
-use crate::streams::{Answers, Outgoing, StreamEvent, serve};
+use crate::streams::{Answers, Budget, Outgoing, StreamEvent, serve};
 use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
@@ -29,6 +29,7 @@ use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::frame::ExchangeNumber;
 use porchlight_wire::ids::{Address, NodeId};
 use porchlight_wire::network::TopicIndex;
+use porchlight_wire::record::Place;
 use probes::Probes;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -46,6 +47,9 @@ const WAITING_FOR_CORE: usize = 1_024;
 /// Idle connections are closed by the connection manager, which knows what they are for; libp2p's own clock is set so far
 /// away that it never decides.
 const NEVER_IDLE: Duration = Duration::from_secs(365 * 86_400);
+
+/// How long a connection may take to be set up. Whoever opens one and says nothing takes up a place for no longer.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Where an answer of the core goes.
 struct Responder {
@@ -70,7 +74,9 @@ pub(crate) struct Task {
     queries: Queries,
     probes: Probes,
     followers: Followers,
-    pace: Pace,
+    pace: Pace<Place>,
+    /// Places that peers have brought by put.
+    brought: Pace<PeerId>,
     counters: Counters,
     last_dropped: Option<Instant>,
 
@@ -82,6 +88,7 @@ pub(crate) struct Task {
     asked: BTreeMap<u64, Responder>,
     last_asked: u64,
     inbound_streams: BTreeMap<PeerId, usize>,
+    answers: Budget,
     forgeries: BTreeMap<PeerId, u32>,
 
     topics: BTreeSet<TopicIndex>,
@@ -121,6 +128,7 @@ impl Task {
             .with_behaviour(|_| behaviour)
             .map_err(|error| NetError::Transport(error.to_string()))?
             .with_swarm_config(|swarm| swarm.with_idle_connection_timeout(NEVER_IDLE))
+            .with_connection_timeout(HANDSHAKE)
             .build();
         let mut control = swarm.behaviour().streams.new_control();
         let taken = |_| NetError::Transport("a protocol is registered twice".to_owned());
@@ -146,7 +154,8 @@ impl Task {
             stream_reports,
             queries: Queries::default(),
             probes: Probes::default(),
-            pace: Pace::default(),
+            pace: Pace::new(RECORDS),
+            brought: Pace::new(PLACES),
             counters: Counters::default(),
             last_dropped: None,
             outbound: BTreeMap::new(),
@@ -154,6 +163,7 @@ impl Task {
             asked: BTreeMap::new(),
             last_asked: 0,
             inbound_streams: BTreeMap::new(),
+            answers: Budget::new(config.limits.answer_bytes),
             forgeries: BTreeMap::new(),
             topics: BTreeSet::new(),
             local: Local::default(),
@@ -219,6 +229,10 @@ impl Task {
                     self.join(topics);
                 }
             }
+            NetCommand::Expect { addresses } => {
+                let places = addresses.into_iter().map(Place::Beacon).collect();
+                self.swarm.behaviour_mut().kad.store_mut().expect(places);
+            }
             NetCommand::Follow { addresses } => self.set_follow(addresses),
             NetCommand::Request {
                 exchange,
@@ -262,8 +276,9 @@ impl Task {
             // An error says that it is gone already.
             let _ = self.swarm.disconnect_peer_id(peer);
         }
-        self.swarm.behaviour_mut().kad.store_mut().shelf_mut().sweep(unix_now());
+        self.swarm.behaviour_mut().kad.store_mut().sweep();
         self.pace.sweep();
+        self.brought.sweep();
         self.follow_somewhere();
         self.tell_live();
     }
@@ -380,7 +395,7 @@ impl Task {
     }
 
     fn status(&mut self) -> NetStatus {
-        let records = self.swarm.behaviour_mut().kad.store_mut().shelf().len();
+        let records = self.swarm.behaviour_mut().kad.store_mut().len();
         let peers = self
             .connections
             .peers
@@ -436,8 +451,9 @@ impl Task {
         *streams += 1;
         let reports = self.stream_reports.clone();
         let at_once = self.config.limits.exchanges_per_peer;
+        let budget = self.answers.clone();
         tokio::spawn(async move {
-            serve(peer, stream, reports.clone(), at_once).await;
+            serve(peer, stream, reports.clone(), at_once, budget).await;
             let _ = reports.send(StreamEvent::InboundClosed { peer }).await;
         });
     }

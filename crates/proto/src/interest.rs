@@ -68,6 +68,11 @@ impl Node {
     }
 
     fn send_interest(&mut self, mut topics: BTreeSet<TopicIndex>) {
+        let expected: BTreeSet<BlindedKey> = self.index.keys().copied().collect();
+        if expected != self.sent.expected {
+            self.sent.expected.clone_from(&expected);
+            self.step.effect(Effect::Expect { addresses: expected });
+        }
         let follow: Vec<BlindedKey> = if self.config.follow {
             topics.clear();
             self.index.keys().copied().collect()

@@ -184,6 +184,7 @@ pub(crate) struct Lookup {
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
     pub(crate) topics: BTreeSet<TopicIndex>,
+    pub(crate) expected: BTreeSet<BlindedKey>,
     pub(crate) follow: Vec<BlindedKey>,
     pub(crate) keep: Vec<NodeAddress>,
 }

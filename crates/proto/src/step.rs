@@ -150,6 +150,11 @@ pub enum Effect {
         /// All of them.
         topics: BTreeSet<TopicIndex>,
     },
+    /// Wait for beacons at exactly these addresses: a flood of others' records must not stand in their way.
+    Expect {
+        /// All of them.
+        addresses: BTreeSet<BlindedKey>,
+    },
     /// Follow exactly these addresses at one's relay.
     Follow {
         /// All of them.

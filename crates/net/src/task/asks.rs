@@ -4,7 +4,6 @@ use super::{Responder, Task, WAITING_FOR_CORE};
 use crate::config::Role;
 use crate::convert::{multiaddr_of, peer_of};
 use crate::handle::{BeaconSource, ExchangeFailure, NetEvent};
-use crate::records::unix_now;
 use crate::serve::record;
 use crate::streams::{Answers, Asker, Outgoing, StreamEvent, WAITING, ask};
 use libp2p::{Multiaddr, PeerId};
@@ -12,6 +11,7 @@ use porchlight_wire::blind::{BlindedKey, Kind};
 use porchlight_wire::frame::{ExchangeNumber, Refusal, Request, Response};
 use porchlight_wire::ids::{Address, NodeAddress, NodeId};
 use porchlight_wire::limits::{FOLLOWED, RELAYS};
+use porchlight_wire::record::{Place, VerifiedRecord};
 use porchlight_wire::shelf::Shelved;
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -172,7 +172,7 @@ impl Task {
             // What was not asked for, or not any more, is none of our business.
             Ok(beacon) if !self.follow.contains(&beacon.pk()) => {}
             Ok(beacon) => {
-                if records.shelf_mut().put(beacon.clone().into(), unix_now()).is_news() {
+                if records.offer(beacon.clone().into()).is_news() {
                     self.counters.stream.accepted += 1;
                     if let Some(node) = Self::node_name(&peer) {
                         let source = BeaconSource::Follow(node);
@@ -304,13 +304,27 @@ impl Task {
                 return refused(Refusal::Invalid);
             }
         };
-        match records.shelf_mut().put(beacon.clone().into(), unix_now()) {
+        let record = VerifiedRecord::from(beacon.clone());
+        let place = record.place();
+        let known = records.at(&place);
+        if known.is_some_and(|known| *known == record) {
+            return Response::RecordKept {};
+        }
+        if known.is_some_and(|known| !record.supersedes(known)) {
+            self.counters.stream.outdated += 1;
+            return refused(Refusal::Outdated);
+        }
+        if !records.knows(&place) && !self.brought.allows(peer) {
+            self.counters.stream.limited += 1;
+            return refused(Refusal::TooMany);
+        }
+        match records.offer(record) {
             Shelved::New | Shelved::Replaced => {
                 self.counters.stream.accepted += 1;
                 self.counters.beacon_bytes += beacon.bytes().len() as u64;
                 self.followers.push(&beacon.pk(), beacon.bytes());
                 if beacon.kind() == Kind::Presence {
-                    self.gossip(&beacon);
+                    self.publish(&beacon);
                 }
                 Response::RecordKept {}
             }
@@ -341,9 +355,8 @@ impl Task {
         }
         let records = self.swarm.behaviour_mut().kad.store_mut();
         records
-            .shelf()
-            .beacon(address, unix_now())
-            .map(|beacon| beacon.bytes().to_vec())
+            .at(&Place::Beacon(*address))
+            .map(|record| record.bytes().to_vec())
     }
 
     fn start_follower(&mut self, peer: PeerId, number: ExchangeNumber, addresses: Vec<BlindedKey>, answers: &Answers) {
@@ -358,9 +371,14 @@ impl Task {
             answers.send(number, Response::Refused { reason });
             return;
         }
-        answers.send(number, record(None));
+        let mut kept_up = answers.send(number, record(None));
         for beacon in now {
-            answers.send(number, record(Some(&beacon)));
+            kept_up = kept_up && answers.send(number, record(Some(&beacon)));
+        }
+        if !kept_up {
+            // Whoever got a part of it would take it for all. By the end of the stream they find out.
+            answers.end();
+            self.followers.drop_peer(&peer);
         }
     }
 

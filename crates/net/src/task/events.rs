@@ -5,7 +5,6 @@ use crate::behaviour::{BehaviourEvent, RELAY_MARKER, kad_protocol, protocol_vers
 use crate::convert::node_of;
 use crate::gossip::{Judgement, ident_topic, judge};
 use crate::handle::{BeaconSource, NetEvent};
-use crate::records::unix_now;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{PeerId, gossipsub, identify, kad, mdns, ping};
 use porchlight_wire::beacon::{VerifiedBeacon, topic};
@@ -195,6 +194,11 @@ impl Task {
     /// Sends a beacon of our own to those in its topic.
     pub(super) fn gossip(&mut self, beacon: &VerifiedBeacon) {
         self.keep_own(&beacon.clone().into());
+        self.publish(beacon);
+    }
+
+    /// Sends a beacon, of whomever, to those in its topic.
+    pub(super) fn publish(&mut self, beacon: &VerifiedBeacon) {
         let topic = ident_topic(&self.config.network, topic(&self.config.network, &beacon.pk()));
         match self.swarm.behaviour_mut().gossip.publish(topic, beacon.bytes()) {
             // Nobody there to hear it, and hearing it twice, are both fine.
@@ -210,13 +214,7 @@ impl Task {
         {
             self.own_cards.insert(beacon.pk());
         }
-        let shelved = self
-            .swarm
-            .behaviour_mut()
-            .kad
-            .store_mut()
-            .shelf_mut()
-            .put(record.clone(), unix_now());
+        let shelved = self.swarm.behaviour_mut().kad.store_mut().keep(record.clone());
         if shelved.is_news()
             && let Some(beacon) = record.beacon()
         {
@@ -229,7 +227,16 @@ impl Task {
         let records = self.swarm.behaviour_mut().kad.store_mut();
         match records.verify_record(record) {
             Ok(verified) => {
-                let shelved = records.shelf_mut().put(verified.clone(), unix_now());
+                let place = verified.place();
+                if records.at(&place).is_some_and(|known| !verified.supersedes(known)) {
+                    self.counters.dht.outdated += 1;
+                    return;
+                }
+                if !records.knows(&place) && !self.brought.allows(source) {
+                    self.counters.dht.limited += 1;
+                    return;
+                }
+                let shelved = records.offer(verified.clone());
                 match shelved {
                     Shelved::New | Shelved::Replaced => {
                         self.counters.dht.accepted += 1;

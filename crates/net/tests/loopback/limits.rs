@@ -1,8 +1,9 @@
 //! Bounds: on connections, on streams, on what one stream may ask.
 
 use super::raw::{Frames, Raw};
-use super::town::{beacon, config, generation, now, ordinary, plain, relay, sealed, start};
+use super::town::{beacon, config, dht_key, generation, now, ordinary, plain, relay, sealed, start};
 use porchlight_net::{ExchangeFailure, NetCommand, NetEvent, Role, node_id};
+use porchlight_wire::blind::GenerationKey;
 use porchlight_wire::frame::{Admission, Refusal, Request, Response};
 use porchlight_wire::ids::{Address, NodeAddress};
 use porchlight_wire::limits::FRAME_BYTES;
@@ -238,4 +239,79 @@ async fn an_ordinary_node_keeps_and_serves_nothing_for_others() {
     let relays = vec![relay.address.clone()];
     assert_eq!(frames.answer().await, Some((3, Response::RelayList { relays })));
     node.status_is("nothing kept", |status| status.records == 0).await;
+}
+
+#[tokio::test]
+async fn a_shelf_full_of_others_records_stands_in_nobodys_way() {
+    // Neither has room for others: as if strangers had filled both.
+    let mut full = config(Role::Relay, &[]);
+    full.limits.shelf.records = 0;
+    let mut relay = start(full).await;
+    let mut watcher = config(Role::Ordinary, &[&relay]);
+    watcher.limits.shelf.records = 0;
+    let mut bob = start(watcher).await;
+    let mut alice = ordinary(&[&relay]).await;
+    alice.join(&mut relay).await;
+    bob.join(&mut relay).await;
+    let key = generation(60);
+    let expected = NetCommand::Expect {
+        addresses: [beacon(&key, 1).pk()].into(),
+    };
+    bob.ask(expected).await;
+    for sequence in 1..=3 {
+        alice
+            .ask(NetCommand::Gossip {
+                beacon: beacon(&key, sequence),
+            })
+            .await;
+        assert_eq!(bob.beacon().await.sequence(), sequence);
+    }
+    let status = bob
+        .status_is("what was waited for is kept", |status| status.records == 1)
+        .await;
+    assert_eq!(status.counters.gossip.limited, 0);
+    // What nobody here waits for reaches the core as well, and is not kept.
+    let other = generation(61);
+    alice
+        .ask(NetCommand::Gossip {
+            beacon: beacon(&other, 9),
+        })
+        .await;
+    assert_eq!(bob.beacon().await.sequence(), 9);
+    assert_eq!(bob.net.status().await.unwrap().records, 1);
+    assert_eq!(relay.net.status().await.unwrap().records, 0);
+}
+
+#[tokio::test]
+async fn one_peer_cannot_fill_the_shelf_by_puts() {
+    // Of new places at once; one more comes each second, so that on a slow machine it takes some more to see the end of them.
+    const PLACES: u64 = 512;
+    const ENOUGH: u64 = 20 * PLACES;
+    let mut relay = relay(&[]).await;
+    let raw = Raw::connected_to(&relay.address).await;
+    let mut sent: u64 = 0;
+    let counters = loop {
+        let mut seed = [7; 64];
+        seed[..8].copy_from_slice(&sent.to_be_bytes());
+        let one = beacon(&GenerationKey::from_bytes(&seed), 1);
+        raw.put(dht_key(&one.pk()), one.bytes().to_vec()).await;
+        sent += 1;
+        let status = relay
+            .status_is("it was judged", |status| {
+                status.counters.dht.accepted + status.counters.dht.limited == sent
+            })
+            .await;
+        if status.counters.dht.limited > 0 {
+            break status.counters.dht;
+        }
+        assert!(sent < ENOUGH, "nothing was turned away");
+    };
+    assert!(counters.accepted >= PLACES, "{counters:?}");
+    // Another peer brings its own.
+    let other = Raw::connected_to(&relay.address).await;
+    let one = beacon(&generation(62), 1);
+    other.put(dht_key(&one.pk()), one.bytes().to_vec()).await;
+    relay
+        .status_is("it was kept", |status| status.counters.dht.accepted > counters.accepted)
+        .await;
 }

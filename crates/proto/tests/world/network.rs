@@ -210,6 +210,8 @@ impl World {
                 self.members[who].topics = topics;
                 self.links_change(50);
             }
+            // Shelves have room for all in this world.
+            Effect::Expect { .. } => {}
             Effect::Follow { addresses } => {
                 self.members[who].follow = addresses;
                 self.serve_followed(who);
