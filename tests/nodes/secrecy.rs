@@ -28,6 +28,11 @@ async fn rfc2779_2_5_3_relays_and_a_stranger_read_nothing() {
     if let Ok(places) = &at_home {
         assert!(*places > 0);
     }
+    // The stranger, in the same topics and at the same relays, has nothing of the note in her memory either.
+    if at_home.is_ok() {
+        let places = search_memory(stage.pid(mallory.name()).unwrap(), &[NOTE.as_bytes().to_vec()]).unwrap();
+        assert_eq!(places, 0, "{}", mallory.name());
+    }
     for name in ["relay-1", "relay-2", mallory.name()] {
         assert_eq!(search_folder(&stage.home(name), &secrets).unwrap(), 0, "{name}");
         if at_home.is_ok() && name != mallory.name() {

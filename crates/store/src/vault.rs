@@ -3,7 +3,7 @@
 //! A home's key has two parts that know nothing of each other: the store key, which a running node holds, and the root
 //! seal, which is opened only to sign a device list.
 //!
-//! A sealed value is nonce 24 | XChaCha20-Poly1305(key of its table, nonce, value), bound to table, row and schema, so that
+//! A sealed value is nonce 24 | XChaCha20-Poly1305(key of its table, nonce, value), bound to table and row, so that
 //! rows cannot be exchanged for one another. Row keys that name people are HMAC-SHA256 of them.
 
 mod disk;

@@ -126,7 +126,8 @@ async fn remove(out: &Output, name: &str) -> Result<()> {
         return out.object(&removed);
     }
     out.line(&format!(
-        "{} is no contact any more: they see nothing of you from now on, and are told so when their node is reached",
+        "{} is no contact any more: they see nothing of you from now on, and are told so when their node is reached. \
+         Invites that they used have ended.",
         clean(&removed.contact)
     ))
 }

@@ -215,7 +215,8 @@ pub(super) async fn invite(out: &Output, uses: u32, expires: Duration, view: &st
     };
     let long = age(millis(expires));
     out.line(&format!(
-        "good for {people}, for {long}. Whoever has it can become your contact, so send it only to them;"
+        "good for {people}, for {long}. Whoever has it can become your contact, and sees your status (no notes) until it is \
+         used up, so send it only to them;"
     ))?;
     out.line("they type: porchlight add '<the line above>'")?;
     if let Some(warning) = &made.warning {
