@@ -147,7 +147,7 @@ fn old_events_are_dropped_and_a_consumer_left_behind_makes_room() {
     assert!(matches!(refused, Err(CommandError::Full { limit: CONSUMERS, .. })));
 
     let node = world.members[alice].config.seed_peers[0].node;
-    while world.members[alice].disk.newest_event < EVENTS + EVENTS_SLACK {
+    while world.members[alice].disk.newest_event <= EVENTS + EVENTS_SLACK {
         world.input(alice, Input::Connected { node, relay: true });
         world.input(alice, Input::Disconnected { node });
     }
