@@ -302,7 +302,7 @@ fn sources(measured: &Measured) -> Found {
                 "nobody is connected through whom news of {} would come: they are shown as unknown",
                 named(without.into_iter())
             ),
-            "`porchlight net diagnose NAME` says why, for each of them",
+            "`porchlight contacts` and `porchlight net peers` show who is connected",
         ),
     )
 }
