@@ -49,9 +49,17 @@ pub enum CborError {
     reason = "serialising our own types into memory cannot fail; a failure is a bug in the type"
 )]
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let value = Value::serialized(value).expect("our own types are representable in CBOR");
-    let value = canonical(value).expect("our own types hold no floats, tags or duplicate keys");
-    write(&value)
+    try_encode(value).expect("our own types are representable, and hold no floats, tags or duplicate keys")
+}
+
+/// Encodes deterministically what may hold values of somebody's own.
+///
+/// # Errors
+///
+/// If the value holds floats or tags, or two entries of a map have one key.
+pub fn try_encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CborError> {
+    let value = Value::serialized(value).map_err(|error| CborError::Unfit(error.to_string()))?;
+    Ok(write(&canonical(value)?))
 }
 
 /// Decodes one value of at most `limit` bytes.

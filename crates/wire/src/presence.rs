@@ -260,8 +260,11 @@ impl PresenceState {
     /// If the document is out of bounds, or as a whole larger than any beacon.
     pub fn to_bytes(&self) -> Result<Vec<u8>, PresenceError> {
         self.check()?;
-        let bytes = cbor::encode(self);
-        within("bytes of all there is to tell", bytes.len(), 1, largest_payload())?;
+        let bytes = cbor::try_encode(self)?;
+        let (got, most) = (bytes.len(), largest_payload());
+        if got > most {
+            return Err(PresenceError::TooLarge { got, most });
+        }
         Ok(bytes)
     }
 
@@ -287,9 +290,17 @@ impl PresenceState {
 /// Presence that cannot be read or is out of bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PresenceError {
-    /// The bytes are no presence.
-    #[error("presence cannot be read: {0}")]
+    /// The bytes are no presence, or the presence cannot be made into bytes.
+    #[error("presence cannot be read or written: {0}")]
     Unreadable(#[from] CborError),
+    /// As a whole it is larger than any beacon.
+    #[error("expected at most {most} bytes in all, got {got}")]
+    TooLarge {
+        /// What a beacon holds.
+        most: usize,
+        /// What there is.
+        got: usize,
+    },
     /// A number is out of bounds.
     #[error("{what}: expected {least} to {most}, got {got}")]
     OutOfBounds {

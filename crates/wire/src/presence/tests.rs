@@ -320,8 +320,25 @@ fn what_is_larger_than_any_beacon_is_refused_as_a_whole() {
     let mut large = rich();
     large.document.notes = (0..8).map(|_| note(None, &"x".repeat(NOTE_BYTES))).collect();
     assert_eq!(large.document.check(), Ok(()), "each part is within its bounds");
-    let error = large.to_bytes().unwrap_err().to_string();
-    assert!(error.contains("all there is to tell"), "{error}");
+    let refused = large.to_bytes().unwrap_err();
+    let most = largest_payload();
+    assert!(
+        matches!(refused, PresenceError::TooLarge { most: said, got } if said == most && got > most),
+        "{refused}"
+    );
+}
+
+#[test]
+fn what_has_no_place_in_our_cbor_is_an_error_and_no_panic() {
+    for value in [
+        Value::Float(0.5),
+        Value::Tag(1, Box::new(Value::Null)),
+        Value::Map(vec![(Value::Null, Value::Null), (Value::Null, Value::Null)]),
+    ] {
+        let mut state = state();
+        state.document.extra.insert("org.example.odd".to_owned(), value);
+        assert!(matches!(state.to_bytes(), Err(PresenceError::Unreadable(_))));
+    }
 }
 
 #[test]
