@@ -1,8 +1,9 @@
 //! What the node tells its local clients: numbered rows, written in the transaction of what they tell of.
 
-use crate::rows::{Status, SubscriptionState};
+use crate::input::OwnPresence;
+use crate::rows::SubscriptionState;
 use porchlight_wire::ids::{NodeId, PrincipalId, RandomId};
-use porchlight_wire::presence::{Note, PresenceDocument};
+use porchlight_wire::presence::PresenceDocument;
 use porchlight_wire::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
@@ -24,13 +25,8 @@ pub enum Event {
         /// What is told now.
         new: Box<Told>,
     },
-    /// Our own presence was set.
-    OwnPresenceChanged {
-        /// The status.
-        status: Status,
-        /// The note.
-        note: Option<Note>,
-    },
+    /// Our own presence is another one: as usual, or as a view shows it.
+    OwnPresenceChanged(Box<OwnPresenceChange>),
     /// Someone became a contact.
     ContactAdded {
         /// The petname.
@@ -135,6 +131,29 @@ pub enum Event {
     },
     /// It does again.
     NodeRecovered,
+}
+
+/// A change of our own presence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnPresenceChange {
+    /// Why.
+    #[serde(default)]
+    pub cause: OwnCause,
+    /// What holds now.
+    #[serde(flatten)]
+    pub own: OwnPresence,
+}
+
+/// Why our own presence is another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OwnCause {
+    /// It was set.
+    #[default]
+    Set,
+    /// What was set was taken back.
+    Cleared,
+    /// What held for a while is over.
+    Over,
 }
 
 /// What a watcher is told: the result of [`belief`](crate::presence::belief()).

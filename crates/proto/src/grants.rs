@@ -269,6 +269,7 @@ impl Node {
             key: GenerationKey::random(&mut self.rng),
             projection: Projection::Full,
             rights: BTreeSet::from([Right::Fetch, Right::Subscribe]),
+            own: None,
         };
         self.write(Write::PutView(view.clone()));
         self.interest_changed = true;

@@ -2,17 +2,18 @@
 
 use crate::event::{FirstContactProblem, Told};
 use crate::health::Condition;
-use crate::rows::{Projection, Status, SubscriptionState};
+use crate::rows::{OwnState, OwnTuple, Projection, Status, SubscriptionState};
 use porchlight_wire::beacon::VerifiedBeacon;
+use porchlight_wire::cbor::Value;
 use porchlight_wire::frame::{Request, Response};
 use porchlight_wire::grant::Right;
 use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId, RandomId};
 use porchlight_wire::network::TopicIndex;
-use porchlight_wire::presence::Note;
+use porchlight_wire::presence::{Detail, Note, PresenceDocument, RpidElement};
 use porchlight_wire::record::{Place, VerifiedRecord};
 use porchlight_wire::time::UnixMillis;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names a local client's call until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -227,12 +228,16 @@ pub enum Command {
     /// All contacts.
     ListContacts,
     /// Say how we are.
-    SetPresence {
-        /// The status.
-        status: Status,
-        /// A note with it.
-        note: Option<Note>,
+    SetPresence(Box<NewPresence>),
+    /// Take back what was said of ourselves.
+    ClearPresence {
+        /// Of what this view shows instead of the usual; none: as usual.
+        view: Option<String>,
+        /// Which parts; none: all of it.
+        parts: BTreeSet<OwnPart>,
     },
+    /// Our own presence in full, as usual and for each view.
+    ShowPresence,
     /// Ask the network for a contact's presence now (RFC 2778's fetcher).
     Fetch {
         /// Petname, or the principal id of a contact or of somebody who is public.
@@ -268,6 +273,84 @@ pub enum Command {
     Condition,
     /// Say goodbye and end.
     Stop,
+}
+
+/// What to say of ourselves. A part that is not given stays as it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NewPresence {
+    /// To the watchers of this view, instead of the usual; none: as usual.
+    pub view: Option<String>,
+    /// How we are: takes the place of all that was said with the status before.
+    pub state: Option<NewState>,
+    /// Contact details: all of them.
+    pub details: Option<Vec<Detail>>,
+    /// Means of communication: all of them.
+    pub tuples: Option<Vec<OwnTuple>>,
+    /// Fields that the specification does not know: all of them.
+    pub extensions: Option<BTreeMap<String, Value>>,
+}
+
+impl NewPresence {
+    /// A status with notes, as usual and for good.
+    #[must_use]
+    pub fn status(status: Status, notes: Vec<Note>) -> Self {
+        let state = NewState {
+            status: Some(status),
+            notes,
+            activities: Vec::new(),
+            mood: None,
+            place: None,
+            until: None,
+        };
+        Self {
+            state: Some(state),
+            ..Self::default()
+        }
+    }
+}
+
+/// How to say that we are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewState {
+    /// The status; none: the one that holds.
+    pub status: Option<Status>,
+    /// Notes with it.
+    pub notes: Vec<Note>,
+    /// Activities besides that of the status.
+    pub activities: Vec<String>,
+    /// The mood.
+    pub mood: Option<RpidElement>,
+    /// The kind of place.
+    pub place: Option<RpidElement>,
+    /// When it is over, and as it was before; none: it holds until something else is said.
+    pub until: Option<Until>,
+}
+
+/// When something is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// After so many milliseconds.
+    In(u64),
+    /// At this time.
+    At(UnixMillis),
+}
+
+/// A part of our own presence that stays or goes as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum OwnPart {
+    /// How we are, with notes, activities, mood and place.
+    Status,
+    /// Contact details.
+    Details,
+    /// Means of communication.
+    Tuples,
+    /// Fields that the specification does not know.
+    Extensions,
+}
+
+impl OwnPart {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Status, Self::Details, Self::Tuples, Self::Extensions];
 }
 
 /// Where a new consumer of events begins.
@@ -323,12 +406,14 @@ pub enum Reply {
     },
     /// To `ListContacts`.
     Contacts(Vec<ContactInfo>),
-    /// To `SetPresence`.
-    Presence {
-        /// The status set.
-        status: Status,
-        /// The note set.
-        note: Option<Note>,
+    /// To `SetPresence` and `ClearPresence`: what holds now.
+    Presence(Box<OwnPresence>),
+    /// To `ShowPresence`.
+    OwnPresences {
+        /// As usual.
+        usual: Box<OwnPresence>,
+        /// For each view, by name.
+        views: Vec<ViewPresence>,
     },
     /// To `Fetch`.
     Told(Box<ContactPresence>),
@@ -341,12 +426,8 @@ pub enum Reply {
     },
     /// To `ListPresence`.
     Presences {
-        /// Our own status.
-        status: Status,
-        /// Our own note.
-        note: Option<Note>,
-        /// Since when.
-        since: UnixMillis,
+        /// Our own, as usual.
+        own: Box<OwnPresence>,
         /// The contacts, by petname.
         contacts: Vec<ContactPresence>,
     },
@@ -361,6 +442,42 @@ pub enum Reply {
     Condition(Box<Condition>),
     /// To `Stop`.
     Stopping,
+}
+
+/// Our own presence as local clients see it: what holds as usual, or for a view.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnPresence {
+    /// For which view; none: as usual.
+    #[serde(default)]
+    pub view: Option<String>,
+    /// How we are.
+    #[serde(flatten)]
+    pub state: OwnState,
+    /// The status that follows, if this one is over by itself.
+    #[serde(default)]
+    pub back_to: Option<Status>,
+    /// Contact details.
+    #[serde(default)]
+    pub details: Vec<Detail>,
+    /// Means of communication.
+    #[serde(default)]
+    pub tuples: Vec<OwnTuple>,
+    /// Fields that the specification does not know.
+    #[serde(default)]
+    pub extensions: BTreeMap<String, Value>,
+}
+
+/// Our own presence for one view.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewPresence {
+    /// What the view shows.
+    pub projection: Projection,
+    /// Which parts are the view's own; the others are the usual ones.
+    pub own_parts: BTreeSet<OwnPart>,
+    /// What holds for it.
+    pub presence: OwnPresence,
+    /// What its watchers see of that.
+    pub sees: PresenceDocument,
 }
 
 /// A contact as local clients see it.
@@ -602,6 +719,16 @@ pub enum CommandError {
         expected: String,
         /// What came.
         got: String,
+    },
+    /// There is more to tell than a record holds.
+    #[error("{what} takes {got} bytes, and a record holds {most}: say less in notes, details or contacts")]
+    TooLarge {
+        /// What does not fit.
+        what: String,
+        /// What a record holds.
+        most: usize,
+        /// What there is.
+        got: usize,
     },
     /// A bounded table is full.
     #[error("there is no room for another {what} (at most {limit})")]

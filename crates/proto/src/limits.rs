@@ -147,6 +147,15 @@ pub const CARD_PACE: u64 = 2_000;
 /// The least time between two lookups of one contact's card.
 pub const CARD_SPACING: u64 = 5_000;
 
+/// The shortest time that a status can be set for. What is shorter than the pace of gossip may be seen by nobody.
+pub const TIMED_LEAST: u64 = 1_000;
+
+/// The longest: a year off, and a day for the leap year.
+pub const TIMED_MOST: u64 = 366 * DAY;
+
+/// Statuses for a while inside one another: a call in a meeting in a holiday, and one more. All of them have to fit.
+pub const TIMED_NESTED: usize = 4;
+
 /// The longest time between two lookups of the card of a contact who is there but not connected.
 pub const CARD_REPAIR_LAST: u64 = 3_600_000;
 

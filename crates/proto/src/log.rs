@@ -1,17 +1,14 @@
-//! The log of events for local clients, its consumers, and the answers remembered for idempotency keys; and the one
-//! command that needs nothing else, setting our own presence.
+//! The log of events for local clients, its consumers, and the answers remembered for idempotency keys.
 
 use crate::contacts::{check_name, full};
 use crate::event::Event;
 use crate::input::{Command, CommandError, ConsumerStart, Reply};
 use crate::limits::{ANSWER_LIFE, ANSWERS, CONSUMERS, EVENTS, EVENTS_SLACK};
 use crate::node::Node;
-use crate::presence::presentity::document;
 use crate::presence::watcher::not_found;
-use crate::rows::{AnswerRow, ConsumerRow, EventRow, OwnPresenceRow, Status};
+use crate::rows::{AnswerRow, ConsumerRow, EventRow};
 use crate::step::{Effect, Write};
 use porchlight_wire::hash::sha256;
-use porchlight_wire::presence::Note;
 
 /// Characters of an idempotency key: a UUID and then some.
 const KEY_CHARACTERS: usize = 64;
@@ -104,41 +101,6 @@ impl Node {
             acknowledged: row.acknowledged,
             newest: self.disk.newest_event,
         })
-    }
-
-    /// `Command::SetPresence`.
-    pub(crate) fn command_set_presence(&mut self, status: Status, note: Option<Note>) -> Result<Reply, CommandError> {
-        let row = OwnPresenceRow {
-            status,
-            note,
-            since: self.clock.unix,
-        };
-        document(self.disk.identity.principal, &row)
-            .check()
-            .map_err(|error| CommandError::Invalid {
-                what: "the presence".to_owned(),
-                expected: "a document within its bounds".to_owned(),
-                got: error.to_string(),
-            })?;
-        let reply = Reply::Presence {
-            status,
-            note: row.note.clone(),
-        };
-        let same = self
-            .disk
-            .own
-            .as_ref()
-            .is_some_and(|own| own.status == row.status && own.note == row.note);
-        if !same {
-            let event = Event::OwnPresenceChanged {
-                status,
-                note: row.note.clone(),
-            };
-            self.write(Write::PutOwnPresence(row));
-            self.touch_presence();
-            self.tell(event);
-        }
-        Ok(reply)
     }
 
     /// Remembers the answer to a call with an idempotency key, in the transaction of what it answers.

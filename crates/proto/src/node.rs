@@ -242,6 +242,7 @@ impl Node {
         // What time alone has changed is so before anything is answered: the machine may have slept.
         if matches!(self.phase, Phase::Up) {
             self.watch_overdue();
+            self.presence_due();
         }
         self.route(input);
         self.settle();
@@ -260,6 +261,7 @@ impl Node {
                 self.next_letter(),
                 self.next_add(),
                 self.next_invite_end(),
+                self.next_presence(),
                 self.next_closing(),
                 Some(self.next_renewal()),
                 self.next_sheet(),
@@ -322,6 +324,7 @@ impl Node {
             }
             Phase::Up => {
                 self.end_invites();
+                self.presence_due();
                 // By the wall clock, which goes on while the machine sleeps, and may be set either way.
                 if self
                     .interest_holds
@@ -402,7 +405,9 @@ impl Node {
             Command::ListInvites => Ok(Some(self.command_list_invites())),
             Command::RevokeInvite { invite } => self.command_revoke_invite(&invite).map(Some),
             Command::ListContacts => Ok(Some(self.command_list_contacts())),
-            Command::SetPresence { status, note } => self.command_set_presence(status, note).map(Some),
+            Command::SetPresence(new) => self.command_set_presence(*new).map(Some),
+            Command::ClearPresence { view, parts } => self.command_clear_presence(view.as_deref(), &parts).map(Some),
+            Command::ShowPresence => Ok(Some(self.command_show_presence())),
             Command::Fetch { contact } => self.command_fetch(request, &contact),
             Command::Subscribe { contact } => self.command_subscribe(&contact),
             Command::Unsubscribe { contact } => self.command_unsubscribe(&contact),

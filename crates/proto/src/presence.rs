@@ -1,6 +1,7 @@
 //! Presence: what is published of ours, and what a watcher is told of theirs.
 
 pub mod belief;
+mod own;
 pub mod presentity;
 pub mod watcher;
 

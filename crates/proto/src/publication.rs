@@ -7,7 +7,8 @@ use crate::input::PutId;
 use crate::limits::{CARD_PACE, EPOCH_OVERLAP, GOSSIP_BURST, GOSSIP_REFILL, LONG_REFRESH, RETRY_LAST, SEQUENCE_AHEAD};
 use crate::node::{Node, Phase};
 use crate::presence::presentity::{document, farewell, project};
-use crate::rows::OwnPresenceRow;
+use crate::public::PUBLIC_VIEW;
+use crate::rows::Projection;
 use crate::step::{Effect, Write};
 use porchlight_wire::beacon::{BeaconDraft, VerifiedBeacon, topic};
 use porchlight_wire::blind::{BlindedKey, Epoch, Epochs, GenerationKey, Kind, ReadKey};
@@ -272,6 +273,20 @@ impl Node {
         }
     }
 
+    /// Marks what shows this view, and its invites' temporary views, as changed.
+    pub(crate) fn touch_view(&mut self, view: &str) {
+        for (name, publication) in &mut self.publications {
+            let shows = match name {
+                Name::View(name) => name == view,
+                Name::Temporary(id) => self.disk.invites.get(id).is_some_and(|invite| invite.view == view),
+                Name::Invite(_) | Name::Card => false,
+            };
+            if shows {
+                publication.touch();
+            }
+        }
+    }
+
     /// Marks the view that `principal` was granted as changed.
     pub(crate) fn touch_granted(&mut self, principal: &PrincipalId) {
         let contact = self.disk.contacts.get(principal);
@@ -463,22 +478,22 @@ impl Node {
             Resource::OwnPresence,
             self.clock.unix,
         ) {
-            Decision::Allow(projection) => Some(project(self.own_document(), projection)),
+            Decision::Allow(projection) => {
+                let own = self.own(self.view_of(subject));
+                Some(project(document(self.disk.identity.principal, &own), projection))
+            }
             Decision::Deny(_) => None,
         }
     }
 
-    fn own_document(&self) -> PresenceDocument {
-        document(self.disk.identity.principal, &self.own_presence())
-    }
-
-    /// Our presence as last set; open since the start if it never was.
-    pub(crate) fn own_presence(&self) -> OwnPresenceRow {
-        self.disk.own.clone().unwrap_or(OwnPresenceRow {
-            status: crate::rows::Status::Open,
-            note: None,
-            since: self.started,
-        })
+    /// The view whose watchers a subject is one of, or will be.
+    fn view_of<'a>(&'a self, subject: &Subject<'a>) -> Option<&'a str> {
+        match subject {
+            Subject::View(name) => Some(name),
+            Subject::InviteHolder(id) => self.disk.invites.get(id).map(|invite| invite.view.as_str()),
+            Subject::Everyone => Some(PUBLIC_VIEW),
+            Subject::TokenHolder(..) | Subject::Principal(_) => None,
+        }
     }
 
     fn presence_content(&self, document: PresenceDocument) -> Option<(Vec<u8>, u64, UnixMillis)> {
@@ -494,13 +509,21 @@ impl Node {
         } else {
             self.config.lease / 3 * 2
         };
-        match state.to_bytes() {
-            Ok(payload) => Some((payload, refresh, UnixMillis(u64::MAX))),
-            Err(error) => {
-                tracing::error!(%error, "our own presence does not fit into a record");
-                None
-            }
-        }
+        let payload = state
+            .to_bytes()
+            .or_else(|error| {
+                // Nothing like it can be set. If it was, by a version with other bounds, the status is told all the same.
+                tracing::error!(%error, "our own presence does not fit into a record; its status is published alone");
+                let document = project(state.document.clone(), Projection::StatusOnly);
+                PresenceState {
+                    document,
+                    ..state.clone()
+                }
+                .to_bytes()
+            })
+            .inspect_err(|error| tracing::error!(%error, "our own presence does not fit into a record"))
+            .ok()?;
+        Some((payload, refresh, UnixMillis(u64::MAX)))
     }
 
     /// Our card as it is now.

@@ -1,5 +1,9 @@
 //! What the core keeps on disk. Every row is a keyed value; `store` seals and stores it without looking inside.
 
+mod own;
+
+pub use own::{OwnPresenceRow, OwnState, OwnTuple, Status};
+
 use crate::event::{Event, FirstContactProblem, Source};
 use crate::input::Reply;
 use porchlight_wire::blind::{BlindedKey, GenerationKey, ReadKey};
@@ -12,7 +16,7 @@ use porchlight_wire::ids::{PrincipalId, RandomId};
 use porchlight_wire::invite::InviteToken;
 use porchlight_wire::keys::DeviceKeys;
 use porchlight_wire::letter::LetterBody;
-use porchlight_wire::presence::{Note, PresenceState};
+use porchlight_wire::presence::PresenceState;
 use porchlight_wire::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -31,30 +35,6 @@ pub struct Identity {
     pub envelope: EnvelopeSecretKey,
     /// The card's generation.
     pub card: GenerationKey,
-}
-
-/// Our own status as a person says it: OPEN with RPID activities, or CLOSED.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Status {
-    /// There.
-    Open,
-    /// OPEN with the activity `away`.
-    Away,
-    /// OPEN with the activity `busy`.
-    Busy,
-    /// Not there.
-    Closed,
-}
-
-/// Our own presence, as last set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OwnPresenceRow {
-    /// The status.
-    pub status: Status,
-    /// A note with it.
-    pub note: Option<Note>,
-    /// When it was set.
-    pub since: UnixMillis,
 }
 
 /// How much of the document a view shows.
@@ -79,6 +59,9 @@ pub struct ViewRow {
     pub projection: Projection,
     /// What grants of it carry. Without [`Right::Subscribe`] it is in the DHT only, for those who ask.
     pub rights: BTreeSet<Right>,
+    /// What its watchers see instead of the usual; none: nothing.
+    #[serde(default)]
+    pub own: Option<OwnPresenceRow>,
 }
 
 /// An invite of ours.

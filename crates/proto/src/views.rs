@@ -53,6 +53,7 @@ impl Node {
             },
             projection,
             rights,
+            own: None,
         };
         self.write(Write::PutView(row.clone()));
         if public {

@@ -41,6 +41,8 @@ mod member;
 mod network;
 #[path = "world/notification.rs"]
 mod notification;
+#[path = "world/own.rs"]
+mod own;
 #[path = "world/public.rs"]
 mod public;
 #[path = "world/removal.rs"]
@@ -53,7 +55,7 @@ mod views;
 use member::Member;
 use network::{Faults, Job, Relay, Site};
 use porchlight_proto::event::{Event, Told, Verdict};
-use porchlight_proto::input::{ContactInfo, ContactPresence};
+use porchlight_proto::input::{ContactInfo, ContactPresence, NewPresence};
 use porchlight_proto::rows::{Status, SubscriptionState};
 use porchlight_proto::{Clock, Command, CommandError, Input, Instant, Reply};
 use porchlight_wire::frame::{Request, Response};
@@ -421,7 +423,8 @@ impl World {
             lang: None,
             text: text.to_owned(),
         });
-        self.call(who, Command::SetPresence { status, note }).unwrap();
+        let new = NewPresence::status(status, note.into_iter().collect());
+        self.call(who, Command::SetPresence(Box::new(new))).unwrap();
     }
 
     fn contacts(&mut self, who: Who) -> Vec<ContactInfo> {

@@ -115,6 +115,7 @@ fn view(name: &str, projection: Projection) -> ViewRow {
         key: GenerationKey::from_bytes(&[8; 64]),
         projection,
         rights: BTreeSet::from([Right::Fetch, Right::Subscribe]),
+        own: None,
     }
 }
 

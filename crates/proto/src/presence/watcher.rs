@@ -675,7 +675,6 @@ impl Node {
 
     /// `Command::ListPresence`.
     pub(crate) fn command_list_presence(&self) -> Reply {
-        let own = self.own_presence();
         let mut contacts: Vec<ContactPresence> = self
             .disk
             .contacts
@@ -690,9 +689,7 @@ impl Node {
             .collect();
         contacts.sort_by(|one, other| one.name.cmp(&other.name));
         Reply::Presences {
-            status: own.status,
-            note: own.note,
-            since: own.since,
+            own: Box::new(self.own_presence(None)),
             contacts,
         }
     }

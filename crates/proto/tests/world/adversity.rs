@@ -434,7 +434,8 @@ fn whatever_happens_nobody_is_shown_open_who_is_gone_and_all_is_well_after_heali
                 .disk
                 .own
                 .as_ref()
-                .map_or(Status::Open, |own| own.status);
+                .and_then(|own| own.state.as_ref())
+                .map_or(Status::Open, |state| state.status);
             let shown = match status {
                 Status::Open => "open",
                 Status::Away => "away",

@@ -3,7 +3,7 @@
 
 use crate::member::{Crash, CrashPoint};
 use crate::{Command, Event, HOUR, MINUTE, Reply, SECOND, Status, SubscriptionState, Who, World};
-use porchlight_proto::input::ConsumerStart;
+use porchlight_proto::input::{ConsumerStart, NewPresence, Until};
 use porchlight_wire::presence::Note;
 
 const POINTS: [CrashPoint; 3] = [
@@ -87,10 +87,7 @@ fn presence(status: Status, note: &str) -> Command {
         lang: None,
         text: note.to_owned(),
     };
-    Command::SetPresence {
-        status,
-        note: Some(note),
-    }
+    Command::SetPresence(Box::new(NewPresence::status(status, vec![note])))
 }
 
 #[test]
@@ -106,7 +103,11 @@ fn a_crash_at_any_step_of_publishing_loses_nothing_and_uses_no_sequence_twice() 
             let key = format!("key-{number}");
             world.insist(alice, &presence(status, &key), &key);
             let own = world.members[alice].disk.own.clone().unwrap();
-            assert_eq!(own.status, status, "{label}: an answered call is on disk");
+            assert_eq!(
+                own.state.unwrap().status,
+                status,
+                "{label}: an answered call is on disk"
+            );
             world.run_restarting(7 * SECOND);
         }
         world.run_restarting(2 * MINUTE);
@@ -114,8 +115,27 @@ fn a_crash_at_any_step_of_publishing_loses_nothing_and_uses_no_sequence_twice() 
         assert_eq!(world.contacts(alice).len(), 1, "{label}");
         assert_eq!(world.sees(bob, alice), "away", "{label}");
         assert_eq!(world.sees(alice, bob), "open", "{label}");
-        let changes = world.count(alice, |event| matches!(event, Event::OwnPresenceChanged { .. }));
+        let changes = world.count(alice, |event| matches!(event, Event::OwnPresenceChanged(_)));
         assert_eq!(changes, 4, "{label}: a repeated call does nothing");
+    });
+}
+
+#[test]
+fn a_crash_at_any_step_of_a_status_for_a_while_neither_loses_it_nor_what_was_before() {
+    at_every_step(146, |world, plan, label| {
+        let (alice, bob) = (world.join("alice"), world.join("bob"));
+        world.meet(alice, bob);
+        world.set(alice, Status::Busy, None);
+        plan(world, alice);
+        let mut new = NewPresence::status(Status::Away, Vec::new());
+        new.state.as_mut().unwrap().until = Some(Until::In(MINUTE));
+        world.insist(alice, &Command::SetPresence(Box::new(new)), "key");
+        world.run_restarting(30 * SECOND);
+        assert_eq!(world.sees(bob, alice), "away", "{label}");
+        world.run_restarting(2 * MINUTE);
+        assert_eq!(world.sees(bob, alice), "busy", "{label}");
+        let changes = world.count(alice, |event| matches!(event, Event::OwnPresenceChanged(_)));
+        assert_eq!(changes, 3, "{label}: each change is told once");
     });
 }
 

@@ -2,7 +2,7 @@
 
 use crate::network::Site;
 use crate::{Command, CommandError, DAY, Event, HOUR, MINUTE, Reply, SECOND, Status, World};
-use porchlight_proto::input::ConsumerStart;
+use porchlight_proto::input::{ConsumerStart, NewPresence};
 use porchlight_proto::limits::{ANSWERS, CONSUMERS, EVENTS, EVENTS_SLACK};
 use porchlight_proto::{Input, Node};
 use porchlight_wire::ids::NodeId;
@@ -255,7 +255,7 @@ fn a_key_stands_for_one_call_only() {
     let Ok(Reply::Invite { uri, .. }) = world.call_with(alice, create_invite(), Some("key")) else {
         panic!("an invite")
     };
-    let set = |status| Command::SetPresence { status, note: None };
+    let set = |status| Command::SetPresence(Box::new(NewPresence::status(status, Vec::new())));
     let other = world.call_with(alice, set(Status::Busy), Some("key"));
     assert!(matches!(&other, Err(CommandError::KeyInUse { key }) if key == "key"));
     assert!(!format!("{other:?}").contains(&uri));

@@ -1,10 +1,10 @@
 //! Rows of every kind, made from a number: the same number, the same row.
 
-use porchlight_proto::event::{Event, FirstContactProblem, Source, Told, Verdict};
-use porchlight_proto::input::{ContactInfo, Reply};
+use porchlight_proto::event::{Event, FirstContactProblem, OwnCause, OwnPresenceChange, Source, Told, Verdict};
+use porchlight_proto::input::{ContactInfo, OwnPresence, Reply};
 use porchlight_proto::rows::{
     AnswerRow, ClosingRow, ConsumerRow, ContactRow, EventRow, FormerRow, GrantedView, HeldView, Identity, InviteRow,
-    LetterRow, ObservedRow, OwnPresenceRow, Projection, Status, SubscriptionState, ViewRow,
+    LetterRow, ObservedRow, OwnPresenceRow, OwnState, OwnTuple, Projection, Status, SubscriptionState, ViewRow,
 };
 use porchlight_wire::blind::{BlindedKey, GenerationKey};
 use porchlight_wire::card::{Bundle, SignedCard};
@@ -199,9 +199,46 @@ fn told(seed: u64) -> Box<Told> {
 
 pub fn own(seed: u64) -> OwnPresenceRow {
     OwnPresenceRow {
-        status: [Status::Open, Status::Away, Status::Busy, Status::Closed][(seed % 4) as usize],
-        note: maybe(seed, 0, || note(seed)),
-        since: UnixMillis(seed),
+        state: maybe(seed, 0, || own_state(seed)),
+        before: (0..seed % 2).map(own_state).collect(),
+        details: maybe(seed, 2, || vec![detail("fn", seed)]),
+        tuples: maybe(seed, 3, || {
+            vec![OwnTuple {
+                id: "im".to_owned(),
+                basic: maybe(seed, 0, || Basic::Closed),
+                contact: None,
+                notes: vec![note(seed)],
+            }]
+        }),
+        extensions: maybe(seed, 4, || {
+            BTreeMap::from([("org.example.tea".to_owned(), Value::Null)])
+        }),
+    }
+}
+
+fn own_state(seed: u64) -> OwnState {
+    OwnState {
+        notes: (0..seed % 3).map(|more| note(seed + more)).collect(),
+        activities: vec!["meal".to_owned()],
+        mood: maybe(seed, 2, || element("happy", seed)),
+        place: maybe(seed, 3, || element("cafe", seed)),
+        until: maybe(seed, 4, || TODAY),
+        ..OwnState::new(
+            [Status::Open, Status::Away, Status::Busy, Status::Closed][(seed % 4) as usize],
+            UnixMillis(seed),
+        )
+    }
+}
+
+fn own_presence(seed: u64) -> OwnPresence {
+    let row = own(seed);
+    OwnPresence {
+        view: maybe(seed, 5, || "work".to_owned()),
+        state: own_state(seed),
+        back_to: maybe(seed, 6, || Status::Busy),
+        details: row.details.unwrap_or_default(),
+        tuples: row.tuples.unwrap_or_default(),
+        extensions: row.extensions.unwrap_or_default(),
     }
 }
 
@@ -216,6 +253,7 @@ pub fn view(name: &str, seed: u64) -> ViewRow {
             Projection::StatusOnly
         },
         rights: BTreeSet::from([Right::Fetch]),
+        own: maybe(seed, 1, || own(seed)),
     }
 }
 
@@ -340,10 +378,7 @@ pub fn consumer(name: &str, seed: u64) -> ConsumerRow {
 pub fn answer(key: &str, seed: u64) -> AnswerRow {
     let reply = match seed % 4 {
         0 => Reply::Stopping,
-        1 => Reply::Presence {
-            status: Status::Away,
-            note: Some(note(seed)),
-        },
+        1 => Reply::Presence(Box::new(own_presence(seed))),
         2 => Reply::Invite {
             id: id(seed),
             uri: format!("porchlight:answered{seed}"),
@@ -375,7 +410,7 @@ pub fn answer(key: &str, seed: u64) -> AnswerRow {
 
 pub fn event(number: u64, seed: u64) -> EventRow {
     let contact = format!("told of {seed}");
-    let event = match seed % 6 {
+    let event = match seed % 7 {
         0 => Event::NodeStarted,
         1 => Event::PresenceChanged {
             contact,
@@ -394,7 +429,11 @@ pub fn event(number: u64, seed: u64) -> EventRow {
             old: None,
             new: Some(SubscriptionState::Pending),
         },
-        4 => Event::RelayLost {
+        4 => Event::OwnPresenceChanged(Box::new(OwnPresenceChange {
+            cause: OwnCause::Over,
+            own: own_presence(seed),
+        })),
+        5 => Event::RelayLost {
             node: node_address(seed).node,
         },
         _ => Event::InviteUsed {

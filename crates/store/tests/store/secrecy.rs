@@ -3,6 +3,7 @@
 use crate::{Home, contains, sample};
 use porchlight_proto::Write;
 use porchlight_wire::cbor;
+use porchlight_wire::presence::Note;
 use std::collections::BTreeSet;
 
 const PETNAME: &str = "petname of 31, 63";
@@ -51,7 +52,10 @@ fn secrets(home: &Home) -> Vec<(&'static str, Vec<u8>)> {
 
 fn writes() -> Vec<Write> {
     let mut own = sample::own(1);
-    own.note.as_mut().unwrap().text = NOTE.to_owned();
+    own.state.as_mut().unwrap().notes = vec![Note {
+        lang: None,
+        text: NOTE.to_owned(),
+    }];
     vec![
         Write::PutOwnPresence(own),
         Write::PutView(sample::view(VIEW, 65)),
