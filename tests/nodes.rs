@@ -34,6 +34,8 @@ mod passphrase;
 mod presence;
 #[path = "nodes/reference.rs"]
 mod reference;
+#[path = "nodes/rich.rs"]
+mod rich;
 #[path = "nodes/secrecy.rs"]
 mod secrecy;
 #[path = "nodes/tap.rs"]

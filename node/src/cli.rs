@@ -12,6 +12,7 @@ mod events;
 mod health;
 mod local;
 mod output;
+mod presence;
 mod reference;
 mod who;
 
@@ -21,9 +22,10 @@ use crate::passphrase::{FILE_VARIABLE, Source};
 use access::{ContactCmd, GrantCmd, ViewCmd};
 use anyhow::Context;
 use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use output::Output;
+use presence::PresenceCmd;
 use reference::MethodName;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -225,7 +227,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   porchlight who            all, as known here now
-  porchlight who alice      ask the network for alice now
+  porchlight who alice      ask the network for alice now, and show all she says
   porchlight who --watch    stay, and show every change
 
 AGE     how long ago the newest record was issued
@@ -390,44 +392,6 @@ Examples:
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum PresenceCmd {
-    /// Say how you are; contacts are notified.
-    #[command(
-        after_help = "Examples:\n  porchlight presence set away -m 'back at four'\n  porchlight presence set open"
-    )]
-    Set {
-        /// How you are.
-        status: StatusArg,
-        /// A note with it.
-        #[arg(short = 'm', long = "note", value_name = "NOTE")]
-        note: Option<String>,
-    },
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum StatusArg {
-    /// There, and ready.
-    Open,
-    /// Not at the keyboard.
-    Away,
-    /// There, but do not disturb.
-    Busy,
-    /// Not there.
-    Closed,
-}
-
-impl StatusArg {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Away => "away",
-            Self::Busy => "busy",
-            Self::Closed => "closed",
-        }
-    }
-}
-
 impl Args {
     /// Reads the command line. Ends the process if it cannot be used, or asks for help.
     #[must_use]
@@ -551,9 +515,7 @@ async fn ask(out: &Output, command: &Cmd) -> anyhow::Result<()> {
             view,
             wait,
         } => add::add(out, invite, name.as_deref(), view, *wait).await?,
-        Cmd::Presence {
-            command: PresenceCmd::Set { status, note },
-        } => commands::set_presence(out, status.word(), note.as_deref()).await?,
+        Cmd::Presence { command } => presence::presence(out, command).await?,
         Cmd::Who { name: Some(name), .. } => who::one(out, name).await?,
         Cmd::Who { watch: true, .. } => who::watch(out).await?,
         Cmd::Who { .. } => who::all(out).await?,
@@ -630,12 +592,33 @@ mod tests {
             "porchlight invite new --uses 3 --expires 7d",
             "porchlight add porchlight:x --as bob",
             "porchlight presence set away -m lunch",
+            "porchlight presence set away -m lunch --note-lang en -m Jause --note-lang de-AT --activity meal --mood happy --place cafe --for 2h --view work",
+            "porchlight presence set --contact im:alice@example.org --priority 0.8 --contact tel:+43 --detail tel/work=+43",
+            "porchlight presence set --from - --view work",
+            "porchlight presence clear",
+            "porchlight presence clear --view work",
+            "porchlight presence set away --until 2026-01-02T16:00:00+01:00",
+            "porchlight presence clear details contacts",
+            "porchlight presence show",
             "porchlight who --watch --json",
             "porchlight events -f --consumer c",
             "porchlight rpc presence.get contact=alice",
             "porchlight config check --role relay",
         ] {
             assert!(Args::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_nothing_is_refused() {
+        for line in [
+            "porchlight presence set away --note-lang en -m lunch",
+            "porchlight presence set away -m lunch --note-lang en --note-lang de",
+            "porchlight presence set --priority 0.8",
+            "porchlight presence set away --from -",
+            "porchlight presence set away --for 1h --until 2026-01-02T03:04:05Z",
+        ] {
+            assert!(Args::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }
 }

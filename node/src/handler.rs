@@ -2,6 +2,7 @@
 //! read from the store.
 
 mod access;
+mod presence;
 
 use crate::clock::{millis, unix_now};
 use crate::config::{Layers, Overrides};
@@ -15,7 +16,6 @@ use porchlight_rpc::types::{self, Event};
 use porchlight_rpc::{Call, Handler, Kind, RpcError};
 use porchlight_store::{EventReader, Store};
 use porchlight_wire::ids::{NodeId, PrincipalId};
-use porchlight_wire::presence::Note;
 use porchlight_wire::time::UnixMillis;
 use serde::Serialize;
 use serde_json::Value;
@@ -149,6 +149,8 @@ impl Api {
             Call::GrantRevoke(params) => self.revoke_grant(params).await,
             Call::WatcherList(_) => self.list_watchers().await,
             Call::PresenceSet(params) => self.set_presence(params).await,
+            Call::PresenceClear(params) => self.clear_presence(params).await,
+            Call::PresenceShow(_) => self.show_presence().await,
             Call::PresenceGet(params) => match self
                 .command(
                     Command::Fetch {
@@ -239,47 +241,11 @@ impl Api {
         }
     }
 
-    async fn set_presence(&self, params: types::PresenceSet) -> Result<Value, RpcError> {
-        let command = Command::SetPresence {
-            status: convert::parse_status(&params.status)?,
-            note: params.note.map(|note| Note {
-                lang: note.lang,
-                text: note.text,
-            }),
-        };
-        match self.command(command, params.idempotency_key).await? {
-            Reply::Presence { status, note } => value(&types::PresenceWasSet {
-                status: convert::status(status).to_owned(),
-                note: note.as_ref().map(convert::note),
-            }),
-            other => Err(unexpected(&other)),
-        }
-    }
-
     async fn subscription(&self, command: Command) -> Result<Value, RpcError> {
         match self.command(command, None).await? {
             Reply::Subscription { contact, state } => value(&types::Subscription {
                 contact,
                 subscription: convert::subscription(state).to_owned(),
-            }),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    async fn list_presence(&self) -> Result<types::PresenceList, RpcError> {
-        match self.command(Command::ListPresence, None).await? {
-            Reply::Presences {
-                status,
-                note,
-                since,
-                contacts,
-            } => Ok(types::PresenceList {
-                own: types::OwnPresence {
-                    status: convert::status(status).to_owned(),
-                    note: note.as_ref().map(convert::note),
-                    since_at: convert::at(since),
-                },
-                contacts: contacts.iter().map(convert::presence).collect(),
             }),
             other => Err(unexpected(&other)),
         }

@@ -86,7 +86,13 @@ async fn every_method_answers_and_the_examples_are_of_that() {
     bob.subscribed("alice").await.unwrap();
     alice.told("bob is open", |told| told.status == "open").await.unwrap();
 
-    let away = json!({"status": "away", "note": {"text": "back at four", "lang": "en"}});
+    let away = json!({
+        "status": "away", "note": {"text": "back at four", "lang": "en"}, "activities": ["meal"],
+        "mood": {"values": ["happy"]}, "place": {"values": ["cafe"]}, "for_ms": 7_200_000,
+        "tuples": [{"id": "im", "contact": "im:alice@example.org", "priority": 0.8}],
+        "details": [{"name": "tel", "value": "+43-1-5550123", "type": "work"}],
+        "extensions": {"org.example.desk": {"floor": 3}},
+    });
     story.call(&mut alice, "presence.set", away).await;
     let of_bob = json!({"contact": "bob"});
     story.call(&mut alice, "presence.list", json!({})).await;
@@ -99,6 +105,10 @@ async fn every_method_answers_and_the_examples_are_of_that() {
 
     let work = json!({"view": "work", "shows": "status"});
     story.call(&mut alice, "view.create", work).await;
+    let at_work = json!({"view": "work", "status": "busy"});
+    alice.calls.call_raw("presence.set", at_work).await.unwrap();
+    story.call(&mut alice, "presence.show", json!({})).await;
+    story.call(&mut alice, "presence.clear", json!({"view": "work"})).await;
     let moved = json!({"contact": "bob", "view": "work"});
     story.call(&mut alice, "contact.update", moved).await;
     story.call(&mut alice, "view.list", json!({})).await;

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 
 fn presence(note: &str) -> types::PresenceSet {
     types::PresenceSet {
-        status: "busy".to_owned(),
+        status: Some("busy".to_owned()),
         note: Some(types::Note {
             lang: None,
             text: note.to_owned(),
         }),
-        idempotency_key: None,
+        ..types::PresenceSet::default()
     }
 }
 

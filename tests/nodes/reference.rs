@@ -37,7 +37,10 @@ async fn bash_completes_commands_options_and_methods() {
         (&["invite", "re"], &["revoke"]),
         (&["--home", "x", "who", "--w"], &["--watch"]),
         (&["presence", "set", "aw"], &["away"]),
-        (&["rpc", "presence.s"], &["presence.set", "presence.subscribe"]),
+        (
+            &["rpc", "presence.s"],
+            &["presence.set", "presence.show", "presence.subscribe"],
+        ),
         (&["--json", "rpc", "invite.re"], &["invite.revoke"]),
     ] {
         let shown = Command::new("bash")

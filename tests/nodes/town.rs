@@ -142,6 +142,8 @@ fn check_printed(words: &[&str], stdout: &str) {
         ["invite", "revoke", _] => Prints::Reply("invite.revoke"),
         ["add", ..] => Prints::Reply("contact.add"),
         ["presence", "set", ..] => Prints::Reply("presence.set"),
+        ["presence", "clear", ..] => Prints::Reply("presence.clear"),
+        ["presence", "show"] => Prints::Reply("presence.show"),
         ["who"] => Prints::Reply("presence.list"),
         ["who", _] => Prints::Reply("presence.get"),
         ["events", ..] => Prints::Events,

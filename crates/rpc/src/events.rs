@@ -47,7 +47,7 @@ registry! {
     PresenceChanged "presence.changed" (PresenceChange),
         "What is told of a contact has changed.";
     OwnPresenceChanged "presence.own_changed" (OwnPresenceChange),
-        "Our own presence was set.";
+        "Our own presence is another one: it was set, cleared, or is over.";
     ContactAdded "contact.added" (NewContact),
         "Someone became a contact.";
     ContactRefused "contact.refused" (RefusedContact),

@@ -52,6 +52,10 @@ macro_rules! registry {
 
         /// A call of a known method with parameters that fit.
         #[derive(Clone, Debug, PartialEq)]
+        #[expect(
+            clippy::large_enum_variant,
+            reason = "a call is read once and handed on twice; boxes would cost each of them more"
+        )]
         pub enum Call {
             $( #[doc = $summary] $variant(types::$params), )*
         }
@@ -130,8 +134,13 @@ registry! {
         "Take back what a contact was granted; they stay a contact.";
     WatcherList "watcher.list" (Nothing) -> WatcherList, [],
         "Who watches, with which view, and how far it is.";
-    PresenceSet "presence.set" (PresenceSet) -> PresenceWasSet, [Conflict],
-        "Say how you are; contacts are notified.";
+    PresenceSet "presence.set" (PresenceSet) -> OwnPresence,
+        [NotFound, Conflict, TooLarge, RateLimited],
+        "Say how you are, as usual or to one view, for good or for a while; watchers are notified.";
+    PresenceClear "presence.clear" (PresenceClear) -> OwnPresence, [NotFound, Conflict, TooLarge],
+        "Take back what you have said, or what a view shows instead.";
+    PresenceShow "presence.show" (Nothing) -> PresenceShown, [],
+        "What you have said, as usual, and what each view sees of it.";
     PresenceGet "presence.get" (OneContact) -> PresenceGot, [NotFound, Denied, Unreachable, RateLimited],
         "Ask the network for a contact's presence now (a fetch).";
     PresenceSubscribe "presence.subscribe" (OneContact) -> Subscription, [NotFound, Denied],

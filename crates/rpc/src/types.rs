@@ -24,10 +24,6 @@ const REASON: [&str; 12] = [
     "consumer_behind",
 ];
 const ROLE: [&str; 2] = ["ordinary", "relay"];
-const STATUS: [&str; 4] = ["open", "away", "busy", "closed"];
-const TOLD_STATUS: [&str; 5] = ["open", "away", "busy", "closed", "unknown"];
-const DETAIL: [&str; 5] = ["lapsed", "no_record", "view_ended", "no_source", "clock"];
-const SOURCE: [&str; 5] = ["direct", "gossip", "relay", "dht", "cache"];
 const SUBSCRIPTION: [&str; 7] = [
     "provisional",
     "pending",
@@ -60,6 +56,10 @@ macro_rules! objects {
         pub struct $name { $( $(#[$field_doc])* pub $field: $type, )* }
     )*};
 }
+
+mod presence;
+
+pub use presence::*;
 
 objects! {
     /// No parameters.
@@ -198,26 +198,6 @@ objects! {
         /// What the file says now, if that is something else.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         in_file: Option<Value>,
-    }
-    /// Our own presence.
-    OwnPresence {
-        /// `open`, `away`, `busy` or `closed`.
-        #[schemars(extend("enum" = STATUS))]
-        status: String,
-        /// A note with it.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        note: Option<Note>,
-        /// Since when.
-        since_at: String,
-    }
-    /// A note.
-    #[serde(deny_unknown_fields)]
-    Note {
-        /// Its language (BCP 47).
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        lang: Option<String>,
-        /// The text.
-        text: String,
     }
     /// The parameters of `invite.create`.
     #[serde(deny_unknown_fields)]
@@ -479,93 +459,6 @@ objects! {
         /// Whether their node is connected with ours now.
         connected: bool,
     }
-    /// The parameters of `presence.set`.
-    #[serde(deny_unknown_fields)]
-    PresenceSet {
-        /// `open`, `away`, `busy` or `closed`.
-        #[schemars(extend("enum" = STATUS))]
-        status: String,
-        /// A note; none if not given.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        note: Option<Note>,
-        /// The same key again gets the same answer.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        idempotency_key: Option<String>,
-    }
-    /// The reply to `presence.set`.
-    PresenceWasSet {
-        /// The status.
-        #[schemars(extend("enum" = STATUS))]
-        status: String,
-        /// The note.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        note: Option<Note>,
-    }
-    /// A contact, by petname or principal's id.
-    #[serde(deny_unknown_fields)]
-    OneContact {
-        /// Which.
-        contact: String,
-    }
-    /// The reply to `presence.get`.
-    PresenceGot {
-        /// What is to be believed.
-        presence: Told,
-    }
-    /// What is told of a contact's presence.
-    Told {
-        /// The petname.
-        contact: String,
-        /// Who.
-        principal: String,
-        /// The state of our subscription; `none` if there is none. Left out in events, which tell of its changes by
-        /// themselves.
-        #[serde(skip_serializing_if = "String::is_empty", default)]
-        #[schemars(extend("enum" = SUBSCRIPTION))]
-        subscription: String,
-        /// `open`, `away`, `busy`, `closed` or `unknown`.
-        #[schemars(extend("enum" = TOLD_STATUS))]
-        status: String,
-        /// More on `closed`: `lapsed`. On `unknown`: `no_record`, `view_ended`, `no_source`, `clock`.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        #[schemars(extend("enum" = DETAIL))]
-        detail: Option<String>,
-        /// Notes.
-        notes: Vec<Note>,
-        /// RPID activities.
-        activities: Vec<String>,
-        /// How the newest record came: `direct`, `gossip`, `relay`, `dht` or `cache`.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        #[schemars(extend("enum" = SOURCE))]
-        source: Option<String>,
-        /// Its age at the time of this answer.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        age_ms: Option<u64>,
-        /// When it was issued, by their clock.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        issued_at: Option<String>,
-        /// Until when it holds if nothing new comes.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        holds_until_at: Option<String>,
-        /// Its sequence.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        sequence: Option<u64>,
-    }
-    /// The reply to `presence.subscribe` and `presence.unsubscribe`.
-    Subscription {
-        /// The petname.
-        contact: String,
-        /// The state now; `none` if there is no subscription.
-        #[schemars(extend("enum" = SUBSCRIPTION))]
-        subscription: String,
-    }
-    /// The reply to `presence.list`.
-    PresenceList {
-        /// Our own.
-        own: OwnPresence,
-        /// The contacts', by petname.
-        contacts: Vec<Told>,
-    }
     /// The reply to `net.peers`.
     PeerList {
         /// Connected nodes.
@@ -680,26 +573,6 @@ objects! {
 objects! {
     /// Nothing but that it happened.
     Happened {}
-    /// What is told of a contact has changed.
-    PresenceChange {
-        /// The petname.
-        contact: String,
-        /// Who.
-        principal: String,
-        /// As told before.
-        old: Box<Told>,
-        /// As told now.
-        new: Box<Told>,
-    }
-    /// Our own presence was set.
-    OwnPresenceChange {
-        /// `open`, `away`, `busy` or `closed`.
-        #[schemars(extend("enum" = STATUS))]
-        status: String,
-        /// The note.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
-        note: Option<Note>,
-    }
     /// Someone who became a contact.
     NewContact {
         /// The petname.

@@ -1,12 +1,11 @@
 //! The commands that ask once and print once.
 
 use super::output::{Output, age, clean, since};
+use super::presence::with;
 use crate::clock::millis;
 use crate::failure::{Exit, Failure};
 use anyhow::{Context, Result};
-use porchlight_rpc::methods::{
-    ContactList, IdentityShow, InviteCreate, METHODS, NetPeers, NodeInfo, NodeStop, PresenceSet,
-};
+use porchlight_rpc::methods::{ContactList, IdentityShow, InviteCreate, METHODS, NetPeers, NodeInfo, NodeStop};
 use porchlight_rpc::{client::ClientError, types};
 use qrcode::{EcLevel, QrCode};
 use serde_json::{Map, Value};
@@ -58,14 +57,10 @@ pub(super) async fn status(out: &Output) -> Result<()> {
     for address in &info.listening {
         out.line(&format!("  address    {address}"))?;
     }
-    let note = info
-        .own
-        .note
-        .as_ref()
-        .map_or_else(String::new, |note| format!(" ({})", clean(&note.text)));
     out.line(&format!(
-        "  presence   {}{note}",
-        out.status(&info.own.status, &info.own.status)
+        "  presence   {}{}",
+        out.status(&info.own.status, &info.own.status),
+        with(&info.own)
     ))?;
     out.line(&format!(
         "  connected  {}, {} of them; {}; {}; {} kept",
@@ -223,26 +218,6 @@ pub(super) async fn invite(out: &Output, uses: u32, expires: Duration, view: &st
         out.line(&format!("warning: {warning}"))?;
     }
     Ok(())
-}
-
-pub(super) async fn set_presence(out: &Output, status: &str, note: Option<&str>) -> Result<()> {
-    let params = types::PresenceSet {
-        status: status.to_owned(),
-        note: note.map(|text| types::Note {
-            lang: None,
-            text: text.to_owned(),
-        }),
-        idempotency_key: None,
-    };
-    let set = out.client().await?.call::<PresenceSet>(&params).await?;
-    if out.json {
-        return out.object(&set);
-    }
-    let note = set
-        .note
-        .as_ref()
-        .map_or_else(String::new, |note| format!(" ({})", clean(&note.text)));
-    out.line(&format!("you are {}{note}", out.status(&set.status, &set.status)))
 }
 
 pub(super) async fn rpc(out: &Output, method: Option<&str>, params: &[String]) -> Result<()> {

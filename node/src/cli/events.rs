@@ -61,6 +61,19 @@ async fn acknowledged(out: &Output, follow: bool, consumer: &str) -> Result<()> 
     }
 }
 
+/// What we are now, for whom, and why.
+fn own_changed(event: &Event) -> String {
+    let text = |path: &str| event.data.pointer(path).and_then(|value| value.as_str()).map(clean);
+    let note = text("/note/text").map_or_else(String::new, |note| format!(" ({note})"));
+    let view = text("/own/view").map_or_else(String::new, |view| format!(" for {view}"));
+    let cause = match text("/cause").as_deref() {
+        Some("over") => ", as before",
+        Some("cleared") => ", cleared",
+        _ => "",
+    };
+    format!("{}{note}{view}{cause}", text("/status").unwrap_or_default())
+}
+
 fn print(out: &Output, event: &Event) -> Result<()> {
     if out.json {
         return out.object(event);
@@ -86,7 +99,7 @@ fn print(out: &Output, event: &Event) -> Result<()> {
     let rest = match event.kind.as_str() {
         "presence.changed" => format!("{}  {} -> {}", text("contact"), told("old"), told("new")),
         "subscription.changed" => format!("{}  {} -> {}", text("contact"), text("old"), text("new")),
-        "presence.own_changed" => text("status"),
+        "presence.own_changed" => own_changed(event),
         "contact.added" | "contact.removed" | "invite.used" => text("contact"),
         "watcher.approved" | "watcher.revoked" => format!("{}  {}", text("contact"), text("view")),
         "contact.refused" => format!("{}  {}", text("contact"), text("reason")),

@@ -1,6 +1,7 @@
 //! `who`: who is there, with source and age at every answer.
 
 use super::output::{Output, age, clean, left, since, until};
+use super::presence::{What, best, language, with};
 use anyhow::Result;
 use porchlight_rpc::methods::{EventsSubscribe, PresenceGet, PresenceList};
 use porchlight_rpc::types::{self, Event, Told};
@@ -32,11 +33,68 @@ pub(super) async fn one(out: &Output, name: &str) -> Result<()> {
     if out.json {
         return out.object(&got);
     }
-    out.table(HEAD, &[row(out, &got.presence)])?;
-    if let Some(meaning) = meaning(&got.presence) {
-        out.line(&format!("\n{meaning}"))?;
+    for line in described(out, &got.presence) {
+        out.line(&line)?;
     }
     Ok(())
+}
+
+/// All that is told of one contact: a line for each thing, the most important first.
+fn described(out: &Output, told: &Told) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{} is {}",
+        clean(&told.contact),
+        out.status(&told.status, &status(told))
+    )];
+    let what = What {
+        notes: &told.notes,
+        activities: &told.activities,
+        until_at: told.until_at.as_deref(),
+        mood: told.mood.as_ref(),
+        place: told.place.as_ref(),
+        tuples: &told.tuples,
+        details: &told.details,
+        extensions: &told.extensions,
+    };
+    let said = what.lines(&told.status);
+    if told.detail.as_deref() == Some("lapsed") && !said.is_empty() {
+        // What the last record says is how they were, not how they are.
+        lines.push("  before that they said".to_owned());
+        lines.extend(said.iter().map(|line| format!("    {line}")));
+    } else {
+        lines.extend(said.iter().map(|line| format!("  {line}")));
+    }
+    if let (Some(source), Some(ms)) = (&told.source, told.age_ms) {
+        let holds = holds(told).map_or_else(String::new, |holds| format!(", holds {holds}"));
+        let ago = if ms < 1_000 {
+            "new".to_owned()
+        } else {
+            format!("{} old", age(ms))
+        };
+        lines.push(format!("  source: {source}, {ago}{holds}"));
+    }
+    lines.extend(meaning(told).map(|meaning| format!("  {meaning}")));
+    lines
+}
+
+/// The status, and what there is to say about it.
+fn status(told: &Told) -> String {
+    match (&told.detail, told.subscription.as_str()) {
+        (_, "provisional" | "pending") if told.sequence.is_none() => {
+            format!("{} (waiting for their answer)", told.status)
+        }
+        (Some(_), "cancelled") => format!("{} (ended by them)", told.status),
+        (Some(_), "refused") => format!("{} (not granted)", told.status),
+        (Some(_), "none") => format!("{} (not subscribed)", told.status),
+        (Some(detail), _) => format!("{} ({})", told.status, detail.replace('_', " ")),
+        (None, _) => told.status.clone(),
+    }
+}
+
+/// How long it holds if nothing new comes.
+fn holds(told: &Told) -> Option<String> {
+    let ms = told.holds_until_at.as_deref().and_then(until)?;
+    (told.status != "unknown").then(|| format!("{} more", left(ms)))
 }
 
 /// Every change: a table drawn anew on a terminal, a line each otherwise.
@@ -83,17 +141,14 @@ pub(super) async fn watch(out: &Output) -> Result<()> {
 
 fn print(out: &Output, list: &types::PresenceList) -> Result<()> {
     let own = &list.own;
-    let note = own
-        .note
-        .as_ref()
-        .map_or_else(String::new, |note| format!(" ({})", clean(&note.text)));
     let for_long = match since(&own.since_at) {
         None | Some(0..1_000) => ", since just now".to_owned(),
         Some(ms) => format!(", since {} ago", age(ms)),
     };
     out.line(&format!(
-        "you are {}{note}{for_long}",
-        out.status(&own.status, &own.status)
+        "you are {}{}{for_long}",
+        out.status(&own.status, &own.status),
+        with(own)
     ))?;
     if list.contacts.is_empty() {
         return out.line(&format!(
@@ -107,21 +162,9 @@ fn print(out: &Output, list: &types::PresenceList) -> Result<()> {
 }
 
 fn row(out: &Output, told: &Told) -> Vec<String> {
-    let status = match (&told.detail, told.subscription.as_str()) {
-        (_, "provisional" | "pending") if told.sequence.is_none() => {
-            format!("{} (waiting for their answer)", told.status)
-        }
-        (Some(_), "cancelled") => format!("{} (ended by them)", told.status),
-        (Some(_), "refused") => format!("{} (not granted)", told.status),
-        (Some(_), "none") => format!("{} (not subscribed)", told.status),
-        (Some(detail), _) => format!("{} ({})", told.status, detail.replace('_', " ")),
-        (None, _) => told.status.clone(),
-    };
-    let holds = match told.holds_until_at.as_deref().map(until) {
-        Some(Some(ms)) if told.status != "unknown" => format!("{} more", left(ms)),
-        _ => "-".to_owned(),
-    };
-    let mut said: Vec<String> = told.notes.iter().map(|note| clean(&note.text)).collect();
+    // There is room for one: the others are shown by `who NAME`.
+    let note = best(&told.notes, language().as_deref());
+    let mut said: Vec<String> = note.map(|note| clean(&note.text)).into_iter().collect();
     let lapsed = told.detail.as_deref() == Some("lapsed");
     let activities: Vec<&str> = told
         .activities
@@ -139,10 +182,10 @@ fn row(out: &Output, told: &Told) -> Vec<String> {
     }
     vec![
         clean(&told.contact),
-        out.status(&told.status, &status),
+        out.status(&told.status, &status(told)),
         told.age_ms.map_or_else(|| "-".to_owned(), age),
         told.source.clone().unwrap_or_else(|| "-".to_owned()),
-        holds,
+        holds(told).unwrap_or_else(|| "-".to_owned()),
         said,
     ]
 }

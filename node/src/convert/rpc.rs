@@ -1,16 +1,17 @@
 //! The core's answers, errors and events as objects of the API.
 
+use super::presence::{Rich, own, recorded};
 use crate::config::settings::{Origin, SETTINGS};
 use crate::config::{Config, Layers};
 use porchlight_proto::CommandError;
-use porchlight_proto::event::{Event, FirstContactProblem, Source, Told, Verdict};
+use porchlight_proto::event::{Event, FirstContactProblem, OwnCause, OwnPresenceChange, Source, Told, Verdict};
 use porchlight_proto::input::{ContactInfo, ContactPresence};
 use porchlight_proto::rows::{EventRow, Status, SubscriptionState};
 use porchlight_rpc::events::Telling;
 use porchlight_rpc::types;
 use porchlight_rpc::{Kind, RpcError};
 use porchlight_wire::ids::{PrincipalId, RandomId};
-use porchlight_wire::presence::{Basic, Note, PresenceDocument};
+use porchlight_wire::presence::Note;
 use porchlight_wire::time::UnixMillis;
 use serde_json::Value;
 use std::time::{Duration, UNIX_EPOCH};
@@ -175,31 +176,26 @@ fn told(told: &Told) -> types::Told {
         Source::Dht => "dht",
         Source::Cache => "cache",
     });
-    let document = told.document.as_ref();
+    let rich = told.document.as_ref().map(Rich::of).unwrap_or_default();
     types::Told {
         contact: String::new(),
         principal: String::new(),
         subscription: String::new(),
         status: word.to_owned(),
         detail: detail.map(str::to_owned),
-        notes: document.map_or_else(Vec::new, |document| document.notes.iter().map(note).collect()),
-        activities: document.map_or_else(Vec::new, |document| document.activities.clone()),
+        notes: rich.notes,
+        activities: rich.activities,
+        until_at: rich.until_at,
+        mood: rich.mood,
+        place: rich.place,
+        tuples: rich.tuples,
+        details: rich.details,
+        extensions: rich.extensions,
         source: source.map(str::to_owned),
         age_ms: None,
         issued_at: told.issued.map(at),
         holds_until_at: told.holds_until.map(at),
         sequence: told.sequence,
-    }
-}
-
-/// The word for a document as recorded: OPEN, unless an activity says more.
-fn recorded(document: &PresenceDocument) -> &'static str {
-    let has = |activity: &str| document.activities.iter().any(|known| known == activity);
-    match document.basic() {
-        Basic::Closed => "closed",
-        Basic::Open if has("busy") => "busy",
-        Basic::Open if has("away") => "away",
-        Basic::Open => "open",
     }
 }
 
@@ -234,13 +230,7 @@ fn telling(event: &Event, when: UnixMillis) -> Telling {
                 new: full(new),
             })
         }
-        Event::OwnPresenceChanged {
-            status: set,
-            note: with,
-        } => Telling::OwnPresenceChanged(types::OwnPresenceChange {
-            status: status(*set).to_owned(),
-            note: with.as_ref().map(note),
-        }),
+        Event::OwnPresenceChanged(change) => Telling::OwnPresenceChanged(own_change(change, when)),
         Event::ContactAdded {
             contact,
             principal,
@@ -309,6 +299,25 @@ fn telling(event: &Event, when: UnixMillis) -> Telling {
             reasons: reasons.clone(),
         }),
         Event::NodeRecovered => Telling::NodeRecovered(types::Happened {}),
+    }
+}
+
+fn own_change(change: &OwnPresenceChange, when: UnixMillis) -> types::OwnPresenceChange {
+    let mut own = own(&change.own);
+    if change.own.state.since == UnixMillis::default() {
+        // Before states had a time of their own, that of the event was meant.
+        own.since_at = at(when);
+    }
+    let cause = match change.cause {
+        OwnCause::Set => "set",
+        OwnCause::Cleared => "cleared",
+        OwnCause::Over => "over",
+    };
+    types::OwnPresenceChange {
+        status: own.status.clone(),
+        note: own.note.clone(),
+        cause: cause.to_owned(),
+        own: Box::new(own),
     }
 }
 
@@ -383,6 +392,10 @@ pub fn error(error: &CommandError) -> RpcError {
             "wait for their node to answer; `porchlight contacts` shows the state",
         ),
         CommandError::Invalid { .. } => (Kind::InvalidParams, "see docs/rpc.md"),
+        CommandError::TooLarge { .. } => (
+            Kind::TooLarge,
+            "nothing was changed; `porchlight presence show` shows what there is",
+        ),
         CommandError::Full { .. } => (Kind::RateLimited, "remove some, or wait until some have ended"),
         CommandError::Ended { .. } => (
             Kind::Denied,

@@ -109,12 +109,12 @@ impl Person {
     /// If the node refuses.
     pub async fn set(&mut self, status: &str, note: Option<&str>) -> Result<()> {
         let params = types::PresenceSet {
-            status: status.to_owned(),
+            status: Some(status.to_owned()),
             note: note.map(|text| types::Note {
                 lang: None,
                 text: text.to_owned(),
             }),
-            idempotency_key: None,
+            ..types::PresenceSet::default()
         };
         self.calls.call::<PresenceSet>(&params).await?;
         Ok(())

@@ -1,6 +1,7 @@
 //! The calls about access rules: views, grants, watchers, invites that are out, and ending it with a contact.
 
 use super::{Api, unexpected, value};
+use crate::convert::presence::shows;
 use crate::convert::rpc as convert;
 use porchlight_proto::input::{GrantInfo, InviteInfo, ViewInfo, WatcherInfo, WatcherState};
 use porchlight_proto::rows::Projection;
@@ -162,11 +163,7 @@ fn invite(info: &InviteInfo) -> types::Invite {
 fn view(info: &ViewInfo) -> types::View {
     types::View {
         view: info.name.clone(),
-        shows: match info.projection {
-            Projection::Full => "all",
-            Projection::StatusOnly => "status",
-        }
-        .to_owned(),
+        shows: shows(info.projection).to_owned(),
         allows: if info.rights.contains(&Right::Subscribe) {
             "subscribe"
         } else {
