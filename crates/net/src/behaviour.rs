@@ -3,6 +3,7 @@
 use crate::config::{NetConfig, Role};
 use crate::gossip::{TopicFilter, message_id, score_parameters};
 use crate::inbound;
+use crate::pending;
 use crate::records::Records;
 use libp2p::identity::PublicKey;
 use libp2p::swarm::NetworkBehaviour;
@@ -18,8 +19,8 @@ pub(crate) const FRAMES: StreamProtocol = StreamProtocol::new("/pl/frames/1");
 /// Nobody speaks this: that identify lists it says "I am a relay".
 pub(crate) const RELAY_MARKER: StreamProtocol = StreamProtocol::new("/pl/relay/1");
 
-/// Connections that others are setting up at once, at least.
-const PENDING_INCOMING: u32 = 64;
+/// Connections that others are setting up at once, at least. One address has a share of them.
+const PENDING_INCOMING: u32 = 256;
 
 /// What identify says of the program: the same for all, so that it tells nobody apart.
 const AGENT: &str = "porchlight";
@@ -31,6 +32,7 @@ const REPLICATION: NonZeroUsize = NonZeroUsize::new(20).expect("20 is not zero")
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
+    pub(crate) pending: pending::Behaviour,
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
     pub(crate) kad: kad::Behaviour<Records>,
@@ -44,6 +46,7 @@ impl Behaviour {
     pub(crate) fn new(config: &NetConfig, key: &PublicKey) -> Result<Self, String> {
         Ok(Self {
             limits: limits(config),
+            pending: pending::Behaviour::default(),
             identify: identify(&config.network, key),
             ping: ping::Behaviour::new(
                 ping::Config::new()
@@ -65,9 +68,9 @@ fn limits(config: &NetConfig) -> connection_limits::Behaviour {
         connection_limits::ConnectionLimits::default()
             .with_max_established(Some(all))
             // A part is kept free, so that strangers cannot keep us from dialling those we need.
-            .with_max_established_incoming(Some(all - all / 4))
+            .with_max_established_incoming(Some(config.limits.incoming()))
             .with_max_established_per_peer(Some(2))
-            // Silent ones are gone after the handshake's time: enough that a few hundred of them shut nobody out.
+            // Silent ones are gone after the handshake's time.
             .with_max_pending_incoming(Some(PENDING_INCOMING.max(all / 4)))
             .with_max_pending_outgoing(Some(64)),
     )

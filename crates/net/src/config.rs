@@ -119,6 +119,12 @@ pub struct NetLimits {
 }
 
 impl NetLimits {
+    /// Connections that others may open: a part is left for those this node wants to reach.
+    #[must_use]
+    pub const fn incoming(&self) -> u32 {
+        self.connections - self.connections / 4
+    }
+
     /// The usual ones of a role.
     #[must_use]
     pub const fn usual(role: Role) -> Self {

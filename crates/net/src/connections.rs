@@ -14,6 +14,8 @@ const DEAF: u32 = 2;
 pub(crate) struct Peer {
     pub(crate) since: Instant,
     pub(crate) inbound: bool,
+    /// Of its connections, those it opened.
+    incoming: usize,
     pub(crate) address: Option<Multiaddr>,
     /// Identify came.
     pub(crate) identified: bool,
@@ -47,6 +49,15 @@ struct Wanted {
     last: Duration,
     tries: u32,
     not_before: Instant,
+}
+
+/// How much may be in use before others' connections are closed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Peers in all.
+    pub(crate) peers: usize,
+    /// Connections that others opened.
+    pub(crate) incoming: usize,
 }
 
 /// All connections, and those wanted.
@@ -145,11 +156,13 @@ impl Connections {
         due
     }
 
+    /// One more connection with a peer. What is remembered of where it is, is of the first.
     pub(crate) fn connected(&mut self, peer: PeerId, address: Multiaddr, inbound: bool) {
         let now = Instant::now();
-        self.peers.entry(peer).or_insert(Peer {
+        let state = self.peers.entry(peer).or_insert(Peer {
             since: now,
             inbound,
+            incoming: 0,
             address: Some(address),
             identified: false,
             relay: false,
@@ -158,6 +171,14 @@ impl Connections {
             deaf: 0,
             needed_until: now + self.grace,
         });
+        state.incoming += usize::from(inbound);
+    }
+
+    /// One of several connections with a peer is gone.
+    pub(crate) fn one_less(&mut self, peer: &PeerId, inbound: bool) {
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.incoming = state.incoming.saturating_sub(usize::from(inbound));
+        }
     }
 
     /// It has said that it is of this network: the next dial, if it has to be, is a first one again. One of another network
@@ -202,29 +223,39 @@ impl Connections {
     }
 
     /// Connections nobody needs: not to a seed peer, a contact, one of the relays we want, nor in use within the grace.
-    /// Those that others opened to a relay are theirs to close, until there are too many: then those go that have not been
-    /// needed for longest, as many as there are too many.
-    pub(crate) fn dispensable(&self, serves: bool, budget: usize) -> Vec<PeerId> {
+    /// Those that others opened to a relay are theirs to close, until there are too many, of all or of those: then as many go
+    /// as there are too many, those first that have not even said what they are, then those that have not been needed for
+    /// longest. Who keeps asking something stays longer, and not for ever, or a few could keep all places.
+    pub(crate) fn dispensable(&self, serves: bool, room: Room) -> Vec<PeerId> {
         let now = Instant::now();
         let kept: BTreeSet<PeerId> = self.relays().into_iter().take(self.relays_wanted).collect();
         let mut dispensable = Vec::new();
         let mut theirs = Vec::new();
+        let (mut peers, mut incoming) = (0_usize, 0_usize);
         for (peer, state) in &self.peers {
             let ours = self.is_seed(peer) || self.is_contact(peer) || kept.contains(peer);
-            if ours || state.needed_until > now {
-                continue;
-            }
             // Somebody else's wish to be connected counts while there is room: a relay's clients, or a watcher whom we do
             // not know as a contact.
-            if state.inbound && (serves || !state.relay) {
-                theirs.push((state.needed_until, *peer));
-            } else {
+            let wished = state.inbound && (serves || !state.relay);
+            if !ours && !wished && state.needed_until <= now {
                 dispensable.push(*peer);
+                continue;
+            }
+            peers += 1;
+            incoming += state.incoming;
+            if !ours && wished && state.since + self.grace <= now {
+                theirs.push((state.identified, state.needed_until, *peer, state.incoming));
             }
         }
-        let too_many = (self.peers.len() - dispensable.len()).saturating_sub(budget);
         theirs.sort();
-        dispensable.extend(theirs.into_iter().take(too_many).map(|(_, peer)| peer));
+        for (_, _, peer, its) in theirs {
+            if peers <= room.peers && incoming <= room.incoming {
+                break;
+            }
+            peers -= 1;
+            incoming -= its;
+            dispensable.push(peer);
+        }
         dispensable
     }
 
@@ -239,5 +270,69 @@ impl Connections {
 
     pub(crate) fn is_shut_out(&self, peer: &PeerId) -> bool {
         self.shut_out.get(peer).is_some_and(|until| *until > Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(20);
+
+    /// So many peers, each connected by itself an hour ago, with so many connections, and silent since.
+    fn idle(peers: usize, each: usize) -> (Connections, Vec<PeerId>) {
+        let mut connections = Connections::new(0, GRACE);
+        let ids: Vec<PeerId> = (0..peers).map(|_| PeerId::random()).collect();
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(3_600)).unwrap();
+        for id in &ids {
+            for _ in 0..each {
+                connections.connected(*id, Multiaddr::empty(), true);
+            }
+            let state = connections.peers.get_mut(id).unwrap();
+            state.identified = true;
+            (state.since, state.needed_until) = (long_ago, long_ago + GRACE);
+        }
+        (connections, ids)
+    }
+
+    const fn room(peers: usize, incoming: usize) -> Room {
+        Room { peers, incoming }
+    }
+
+    #[test]
+    fn others_are_left_while_there_is_room_of_both_kinds() {
+        let (connections, _) = idle(6, 1);
+        assert!(connections.dispensable(true, room(6, 6)).is_empty());
+        assert_eq!(connections.dispensable(true, room(5, 6)).len(), 1);
+        assert_eq!(connections.dispensable(true, room(6, 4)).len(), 2);
+    }
+
+    #[test]
+    fn a_peer_with_two_connections_takes_two_places() {
+        let (mut connections, ids) = idle(6, 2);
+        assert_eq!(connections.dispensable(true, room(6, 9)).len(), 2);
+        connections.one_less(&ids[0], true);
+        connections.one_less(&ids[1], true);
+        connections.one_less(&ids[2], true);
+        assert!(connections.dispensable(true, room(6, 9)).is_empty());
+    }
+
+    #[test]
+    fn who_has_not_said_what_it_is_goes_first_then_who_did_nothing_for_longest() {
+        let (mut connections, ids) = idle(4, 1);
+        connections.touch(&ids[0]);
+        connections.touch(&ids[1]);
+        connections.peers.get_mut(&ids[0]).unwrap().identified = false;
+        let later = connections.peers[&ids[2]].needed_until + Duration::from_secs(1);
+        connections.peers.get_mut(&ids[2]).unwrap().needed_until = later;
+        assert_eq!(connections.dispensable(true, room(4, 1)), [ids[0], ids[3], ids[2]]);
+    }
+
+    #[test]
+    fn who_came_just_now_has_time_and_who_keeps_asking_has_not_for_ever() {
+        let (mut connections, ids) = idle(2, 1);
+        connections.peers.get_mut(&ids[0]).unwrap().since = Instant::now();
+        connections.touch(&ids[1]);
+        assert_eq!(connections.dispensable(true, room(2, 0)), [ids[1]]);
     }
 }

@@ -15,6 +15,7 @@ pub mod handle;
 mod inbound;
 mod local;
 mod pace;
+mod pending;
 mod queries;
 mod records;
 mod serve;

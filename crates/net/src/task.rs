@@ -7,7 +7,7 @@ mod probes;
 
 use crate::behaviour::{Behaviour, RELAY_MARKER};
 use crate::config::{NetConfig, Role};
-use crate::connections::Connections;
+use crate::connections::{Connections, Room};
 use crate::convert::{
     address_of, is_loopback, is_unspecified, keypair, multiaddr_of, node_address, node_of, peer_of, tcp_socket,
 };
@@ -268,10 +268,13 @@ impl Task {
         self.end_late_lookups();
         self.end_late_dials();
         let serves = self.config.role == Role::Relay;
-        // Others may open three quarters of them: what is left above the budget is for dials of ours.
-        let all = usize::try_from(self.config.limits.connections).unwrap_or(usize::MAX);
-        let budget = all - all / 8;
-        for peer in self.connections.dispensable(serves, budget) {
+        // An eighth of each is left free, for dials of ours and for who comes.
+        let most = |limit: u32| usize::try_from(limit - limit / 8).unwrap_or(usize::MAX);
+        let room = Room {
+            peers: most(self.config.limits.connections),
+            incoming: most(self.config.limits.incoming()),
+        };
+        for peer in self.connections.dispensable(serves, room) {
             self.counters.pruned += 1;
             // An error says that it is gone already.
             let _ = self.swarm.disconnect_peer_id(peer);

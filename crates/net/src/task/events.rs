@@ -28,19 +28,12 @@ impl Task {
             SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => self.on_identify(event),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
             SwarmEvent::Behaviour(BehaviourEvent::Mdns(event)) => self.on_mdns(event),
-            SwarmEvent::ConnectionEstablished {
-                peer_id,
-                endpoint,
-                num_established,
-                ..
-            } => {
+            SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
                 if self.connections.is_shut_out(&peer_id) {
                     let _ = self.swarm.disconnect_peer_id(peer_id);
                 }
-                if num_established.get() == 1 {
-                    let address = endpoint.get_remote_address().clone();
-                    self.connections.connected(peer_id, address, endpoint.is_listener());
-                }
+                let address = endpoint.get_remote_address().clone();
+                self.connections.connected(peer_id, address, endpoint.is_listener());
                 self.send_waiting(peer_id);
             }
             SwarmEvent::ConnectionClosed {
@@ -48,13 +41,16 @@ impl Task {
                 num_established: 0,
                 ..
             } => self.on_gone(&peer_id),
+            SwarmEvent::ConnectionClosed { peer_id, endpoint, .. } => {
+                self.connections.one_less(&peer_id, endpoint.is_listener());
+            }
             SwarmEvent::OutgoingConnectionError {
                 peer_id: Some(peer),
                 error,
                 ..
             } if !self.swarm.is_connected(&peer) => self.fail_waiting(&peer, &error.to_string()),
             SwarmEvent::NewListenAddr { address, .. } => self.on_listening(&address),
-            // Closed with another connection left, dials of others, and what the behaviours keep to themselves.
+            // Dials of others, and what the behaviours keep to themselves.
             _ => {}
         }
     }

@@ -1,14 +1,16 @@
 //! Bounds: on connections, on streams, on what one stream may ask.
 
 use super::raw::{Frames, Raw};
-use super::town::{beacon, config, dht_key, generation, now, ordinary, plain, relay, sealed, start};
+use super::town::{LOOK, beacon, config, dht_key, generation, now, ordinary, patient, plain, relay, sealed, start};
 use porchlight_net::{ExchangeFailure, NetCommand, NetEvent, Role, node_id};
 use porchlight_wire::blind::GenerationKey;
 use porchlight_wire::frame::{Admission, Refusal, Request, Response};
 use porchlight_wire::ids::{Address, NodeAddress};
 use porchlight_wire::limits::FRAME_BYTES;
 use porchlight_wire::time::UnixMillis;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use tokio::net::TcpSocket;
+use tokio::time::sleep;
 
 fn letter() -> Request {
     Request::Deliver {
@@ -54,14 +56,15 @@ async fn others_open_no_more_than_their_share_of_the_connections() {
 #[tokio::test]
 async fn when_there_are_too_many_connections_only_those_too_many_are_closed() {
     let mut small = config(Role::Relay, &[]);
-    small.limits.connections = 16;
+    small.limits.connections = 24;
     let mut relay = start(small).await;
     let mut others = Vec::new();
-    for _ in 0..12 {
+    // As many as others may have open, so that it is the contacts that make it too many.
+    for _ in 0..16 {
         others.push(Raw::connected_to(&relay.address).await);
     }
     let mut contacts = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..7 {
         contacts.push(start(config(Role::Ordinary, &[])).await);
     }
     relay
@@ -71,10 +74,50 @@ async fn when_there_are_too_many_connections_only_those_too_many_are_closed() {
         .await;
     let status = relay
         .status_is("all contacts, within the budget", |status| {
-            status.peers.iter().filter(|peer| peer.contact).count() == 4 && status.peers.len() <= 14
+            status.peers.iter().filter(|peer| peer.contact).count() == 7 && status.peers.len() <= 21
         })
         .await;
-    assert_eq!((status.peers.len(), status.counters.pruned), (14, 2));
+    assert_eq!((status.peers.len(), status.counters.pruned), (21, 2));
+}
+
+#[tokio::test]
+async fn connections_from_one_address_that_say_nothing_keep_nobody_else_out() {
+    // More than may be pending in all. They come from another address of this machine than the one who speaks.
+    const SILENT: usize = 300;
+    let relay = start(config(Role::Ordinary, &[])).await;
+    let port = relay.address.address.as_str().rsplit('/').next().unwrap();
+    let target: SocketAddr = format!("127.0.0.1:{port}").parse().unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..SILENT {
+        let socket = TcpSocket::new_v4().unwrap();
+        // Other tests dial from ports of all addresses at once.
+        socket.set_reuseaddr(true).unwrap();
+        socket.set_reuseport(true).unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        silent.push(socket.connect(target).await.unwrap());
+    }
+    assert!(Raw::try_connect(&relay.address, &plain(), &[]).await.is_some());
+    assert_eq!(silent.len(), SILENT);
+}
+
+#[tokio::test]
+async fn strangers_who_do_nothing_make_room_for_who_comes() {
+    let mut small = config(Role::Relay, &[]);
+    small.limits.connections = 16;
+    let relay = start(small).await;
+    // More than may be connected at once, one after the other: all get in, and none leaves by itself.
+    let mut connected = Vec::new();
+    for _ in 0..16 {
+        let newcomer = patient("room for one more", async {
+            loop {
+                if let Some(newcomer) = Raw::try_connect(&relay.address, &plain(), &[]).await {
+                    return newcomer;
+                }
+                sleep(LOOK).await;
+            }
+        });
+        connected.push(newcomer.await);
+    }
 }
 
 #[tokio::test]

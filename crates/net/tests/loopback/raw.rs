@@ -79,8 +79,7 @@ impl Raw {
         let Some(libp2p::multiaddr::Protocol::P2p(other)) = address.iter().last() else {
             panic!("expected a PeerId in {address}");
         };
-        swarm.behaviour_mut().kad.add_address(&other, address.clone());
-        swarm.dial(address).unwrap();
+        swarm.dial(address.clone()).unwrap();
         let connected = patient("an end of the dial", async {
             loop {
                 match swarm.select_next_some().await {
@@ -93,6 +92,8 @@ impl Raw {
         if !connected.await {
             return None;
         }
+        // Not before: Kademlia would dial as well, and two dials between the same two ends are in each other's way.
+        swarm.behaviour_mut().kad.add_address(&other, address);
         Some(Self::run(swarm, Some(other), network))
     }
 
