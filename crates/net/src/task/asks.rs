@@ -314,11 +314,11 @@ impl Task {
             self.counters.stream.outdated += 1;
             return refused(Refusal::Outdated);
         }
-        if !records.knows(&place) && !self.brought.allows(peer) {
+        if !self.is_in_pace(peer, place) {
             self.counters.stream.limited += 1;
             return refused(Refusal::TooMany);
         }
-        match records.offer(record) {
+        match self.swarm.behaviour_mut().kad.store_mut().offer(record) {
             Shelved::New | Shelved::Replaced => {
                 self.counters.stream.accepted += 1;
                 self.counters.beacon_bytes += beacon.bytes().len() as u64;

@@ -9,7 +9,7 @@ use libp2p::swarm::SwarmEvent;
 use libp2p::{PeerId, gossipsub, identify, kad, mdns, ping};
 use porchlight_wire::beacon::{VerifiedBeacon, topic};
 use porchlight_wire::blind::Kind;
-use porchlight_wire::record::VerifiedRecord;
+use porchlight_wire::record::{Place, VerifiedRecord};
 use porchlight_wire::shelf::Shelved;
 
 impl Task {
@@ -218,6 +218,13 @@ impl Task {
         }
     }
 
+    /// Whether a record that is put here comes in its pace: that of its place, and if nothing is there yet, that of new
+    /// places from whoever brings it.
+    pub(super) fn is_in_pace(&mut self, source: PeerId, place: Place) -> bool {
+        let known = self.swarm.behaviour_mut().kad.store_mut().knows(&place);
+        (known || self.brought.allows(source)) && self.pace.allows(place)
+    }
+
     /// A server of the DHT is asked to keep a record.
     pub(super) fn on_put_request(&mut self, source: PeerId, record: &kad::Record) {
         let records = self.swarm.behaviour_mut().kad.store_mut();
@@ -228,11 +235,11 @@ impl Task {
                     self.counters.dht.outdated += 1;
                     return;
                 }
-                if !records.knows(&place) && !self.brought.allows(source) {
+                if !self.is_in_pace(source, place) {
                     self.counters.dht.limited += 1;
                     return;
                 }
-                let shelved = records.offer(verified.clone());
+                let shelved = self.swarm.behaviour_mut().kad.store_mut().offer(verified.clone());
                 match shelved {
                     Shelved::New | Shelved::Replaced => {
                         self.counters.dht.accepted += 1;

@@ -138,11 +138,12 @@ async fn one_that_follows_and_does_not_read_finds_the_stream_ended() {
     follower.ask(1, follow(&[large(&key, 1)])).await;
     says(&mut follower, 1, Response::Record { beacon: None }).await;
     // More than a stream's window and the relay's patience together hold.
-    let mut putter = raw.frames().await;
+    let mut other = raw.frames().await;
     let many = 2 * FOLLOWED as u64 + 200;
     for sequence in 1..=many {
-        putter.ask(sequence, put(&large(&key, sequence))).await;
-        says(&mut putter, sequence, Response::RecordKept {}).await;
+        // The relay's own: what others bring has a pace.
+        let beacon = large(&key, sequence);
+        relay.ask(NetCommand::Gossip { beacon }).await;
     }
     let mut came = 0;
     while follower.answer().await.is_some() {
@@ -150,6 +151,8 @@ async fn one_that_follows_and_does_not_read_finds_the_stream_ended() {
     }
     assert!(came < many, "{came}");
     // The other stream is still good, and there is room for a new one that follows.
+    other.ask(1, Request::Relays {}).await;
+    says(&mut other, 1, Response::RelayList { relays: Vec::new() }).await;
     let mut again = raw.frames().await;
     again.ask(1, follow(&[large(&key, 1)])).await;
     says(&mut again, 1, Response::Record { beacon: None }).await;

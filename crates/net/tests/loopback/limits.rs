@@ -358,3 +358,48 @@ async fn one_peer_cannot_fill_the_shelf_by_puts() {
         .status_is("it was kept", |status| status.counters.dht.accepted > counters.accepted)
         .await;
 }
+
+/// Records of one place until one is turned away, each newer than those before. More come at once on a slow machine: one more
+/// is let through each second.
+const SOME: std::ops::Range<u64> = 1..1_000;
+
+#[tokio::test]
+async fn records_of_one_place_put_into_the_dht_have_a_pace() {
+    let mut relay = relay(&[]).await;
+    let raw = Raw::connected_to(&relay.address).await;
+    let key = generation(63);
+    for sequence in SOME {
+        let one = beacon(&key, sequence);
+        raw.put(dht_key(&one.pk()), one.bytes().to_vec()).await;
+        let status = relay
+            .status_is("it was judged", |status| {
+                status.counters.dht.accepted + status.counters.dht.limited == sequence
+            })
+            .await;
+        if status.counters.dht.limited > 0 {
+            return;
+        }
+    }
+    panic!("nothing was turned away");
+}
+
+#[tokio::test]
+async fn records_of_one_place_put_on_a_stream_have_a_pace_before_they_are_passed_on() {
+    let relay = relay(&[]).await;
+    let mut raw = Raw::connected_to(&relay.address).await;
+    let mut frames = raw.frames().await;
+    let key = generation(64);
+    for sequence in SOME {
+        let put = Request::RecordPut {
+            beacon: beacon(&key, sequence).bytes().to_vec(),
+        };
+        frames.ask(sequence, put).await;
+        let (_, response) = frames.answer().await.unwrap();
+        if response != (Response::RecordKept {}) {
+            assert_eq!(response, refused(Refusal::TooMany));
+            assert_eq!(relay.net.status().await.unwrap().counters.stream.limited, 1);
+            return;
+        }
+    }
+    panic!("nothing was turned away");
+}
