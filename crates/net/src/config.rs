@@ -112,7 +112,7 @@ pub struct NetLimits {
     pub exchanges_per_peer: usize,
     /// Addresses followed by all peers together.
     pub followed: usize,
-    /// Bytes of answers that wait to be written, to all peers together.
+    /// Bytes of answers that wait to be written, to all peers together, beyond the small share that each stream has.
     pub answer_bytes: usize,
     /// Forged beacons until a peer is shut out.
     pub forgeries: u32,

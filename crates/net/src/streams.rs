@@ -30,6 +30,10 @@ pub(crate) const ANSWERS: usize = 2 * FOLLOWED;
 /// What an answer costs besides the beacon in it.
 const ANSWER_BYTES: usize = 256;
 
+/// Bytes of answers that one stream may have waiting whatever others have: a few beacons of the largest size, as many as there
+/// are between two writes to somebody who reads. With as many streams as there may be, it is as much again as all share.
+const OWN_BYTES: usize = 16 << 10;
+
 /// How long one answer may take to be written: whoever does not read that long loses the stream.
 const WRITE: Duration = Duration::from_secs(10);
 
@@ -88,11 +92,13 @@ pub(crate) enum StreamEvent {
 #[derive(Clone, Debug)]
 pub(crate) struct Answers {
     frames: mpsc::Sender<Waiting>,
-    budget: Budget,
+    own: Budget,
+    shared: Budget,
     end: CancellationToken,
 }
 
-/// Bytes of answers that wait to be written, to all peers together: those who do not read cannot fill the memory.
+/// Bytes of answers that wait to be written: on one stream, or beyond its own share to all peers together. Those who do not
+/// read can neither fill the memory nor keep answers from those who do.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
     used: Arc<AtomicUsize>,
@@ -149,7 +155,7 @@ impl Answers {
             | Response::RecordKept {}
             | Response::RelayList { .. } => ANSWER_BYTES,
         };
-        let Some(charge) = self.budget.take(bytes) else {
+        let Some(charge) = self.own.take(bytes).or_else(|| self.shared.take(bytes)) else {
             return false;
         };
         let frame = ResponseFrame { exchange, response };
@@ -290,13 +296,14 @@ pub(crate) async fn serve(
     stream: Stream,
     events: mpsc::Sender<StreamEvent>,
     at_once: usize,
-    budget: Budget,
+    shared: Budget,
 ) {
     let (frames, waiting) = mpsc::channel(ANSWERS);
     let end = CancellationToken::new();
     let answers = Answers {
         frames,
-        budget,
+        own: Budget::new(OWN_BYTES),
+        shared,
         end: end.clone(),
     };
     end.run_until_cancelled(hand_on(peer, framed(stream), events, at_once, answers, waiting))

@@ -210,3 +210,31 @@ async fn a_new_set_of_addresses_takes_the_place_of_the_old_one_within_the_limit(
     carries(&mut frames, 3, &beacons[3]).await;
     says(&mut frames, 5, Response::RecordKept {}).await;
 }
+
+#[tokio::test]
+async fn who_keeps_up_is_answered_while_others_who_do_not_read_take_up_all_there_is() {
+    // As if they had: nothing is left of what all share.
+    let mut taken = config(Role::Relay, &[]);
+    taken.limits.answer_bytes = 0;
+    let relay = start(taken).await;
+    let mut raw = Raw::connected_to(&relay.address).await;
+    let mut frames = raw.frames().await;
+    let key = generation(65);
+    frames.ask(1, follow(&[large(&key, 1)])).await;
+    says(&mut frames, 1, Response::Record { beacon: None }).await;
+    for sequence in 1..=20 {
+        let beacon = large(&key, sequence);
+        relay.ask(NetCommand::Gossip { beacon: beacon.clone() }).await;
+        carries(&mut frames, 1, &beacon).await;
+    }
+    // One stream's own share holds a few of them, not all that may wait.
+    for sequence in 21..=1_000 {
+        let beacon = large(&key, sequence);
+        relay.ask(NetCommand::Gossip { beacon }).await;
+    }
+    let mut came = 20;
+    while frames.answer().await.is_some() {
+        came += 1;
+    }
+    assert!(came < 1_000, "{came}");
+}
