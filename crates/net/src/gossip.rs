@@ -13,6 +13,7 @@ use porchlight_wire::blind::Kind;
 use porchlight_wire::network::{Network, TopicIndex};
 use porchlight_wire::record::{Place, VerifiedRecord};
 use porchlight_wire::shelf::Shelved;
+use std::collections::HashMap;
 
 /// The name of a topic: `/pl/<network>/<b>/<index>`.
 pub(crate) fn topic_name(network: &Network, index: TopicIndex) -> String {
@@ -23,13 +24,20 @@ pub(crate) fn ident_topic(network: &Network, index: TopicIndex) -> IdentTopic {
     IdentTopic::new(topic_name(network, index))
 }
 
-/// The index of a topic of this network.
-pub(crate) fn topic_index(network: &Network, topic: &TopicHash) -> Option<TopicIndex> {
-    let prefix = topic_name(network, TopicIndex(0));
-    let prefix = prefix.strip_suffix('0')?;
-    let index: u16 = topic.as_str().strip_prefix(prefix)?.parse().ok()?;
-    let index = TopicIndex(index);
-    (u32::from(index.0) < 1 << network.bucket_bits() && topic.as_str() == topic_name(network, index)).then_some(index)
+/// The names of all topics of a network, read once.
+#[derive(Clone, Debug)]
+pub(crate) struct Topics(HashMap<TopicHash, TopicIndex>);
+
+impl Topics {
+    pub(crate) fn of(network: &Network) -> Self {
+        let named = |index| (ident_topic(network, index).hash(), index);
+        Self(network.topics().map(named).collect())
+    }
+
+    /// The index of a topic of this network.
+    pub(crate) fn index(&self, topic: &TopicHash) -> Option<TopicIndex> {
+        self.0.get(topic).copied()
+    }
 }
 
 /// A message's id: SHA-256 of its topic and what it carries, so that the same beacon is the same message whoever sends it.
@@ -44,20 +52,20 @@ pub(crate) fn message_id(message: &Message) -> MessageId {
 /// peer's subscriptions once there is one more.
 #[derive(Clone, Debug)]
 pub(crate) struct TopicFilter {
-    network: Network,
+    topics: Topics,
 }
 
 impl TopicFilter {
     pub(crate) fn new(network: &Network) -> Self {
         Self {
-            network: network.clone(),
+            topics: Topics::of(network),
         }
     }
 }
 
 impl TopicSubscriptionFilter for TopicFilter {
     fn can_subscribe(&mut self, topic: &TopicHash) -> bool {
-        topic_index(&self.network, topic).is_some()
+        self.topics.index(topic).is_some()
     }
 }
 
@@ -109,6 +117,7 @@ impl Judgement {
 /// a replay after gossipsub's own memory has run out.
 pub(crate) fn judge(
     network: &Network,
+    topics: &Topics,
     records: &mut Records,
     pace: &mut Pace<Place>,
     counters: &mut PathCounters,
@@ -125,7 +134,7 @@ pub(crate) fn judge(
             return Judgement::Ignored;
         }
     };
-    let in_its_topic = topic_index(network, &message.topic) == Some(topic(network, &beacon.pk()));
+    let in_its_topic = topics.index(&message.topic) == Some(topic(network, &beacon.pk()));
     if !in_its_topic || beacon.kind() != Kind::Presence {
         counters.forged += 1;
         return Judgement::Forged;
@@ -169,8 +178,9 @@ mod tests {
     #[test]
     fn topic_names_come_back() {
         let network = Network::named("porchlight").unwrap();
+        let topics = Topics::of(&network);
         for index in network.topics() {
-            assert_eq!(topic_index(&network, &ident_topic(&network, index).hash()), Some(index));
+            assert_eq!(topics.index(&ident_topic(&network, index).hash()), Some(index));
         }
         for name in [
             "/pl/porchlight/6/64",
@@ -178,7 +188,7 @@ mod tests {
             "/pl/other/6/1",
             "/pl/porchlight/7/1",
         ] {
-            assert_eq!(topic_index(&network, &TopicHash::from_raw(name)), None, "{name}");
+            assert_eq!(topics.index(&TopicHash::from_raw(name)), None, "{name}");
         }
     }
 }

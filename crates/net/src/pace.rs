@@ -1,5 +1,5 @@
-//! How fast something may come: a bucket of tokens for each key. For records of one place, and for places that one peer
-//! brings.
+//! How fast something may come: a bucket of tokens for each key. For records of one place, for places that one peer brings,
+//! and for what strangers can make the task work out.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,6 +10,10 @@ pub(crate) const RECORDS: u32 = 10;
 
 /// Places that one peer may bring at once by put. A node with the most invites and views brings some 300 as it starts.
 pub(crate) const PLACES: u32 = 512;
+
+/// How often who is live may be worked out outside the rounds: a node that comes up and moves from relay to relay needs fewer,
+/// and knows at once that it has a source.
+pub(crate) const LIVE: u32 = 16;
 
 /// How often one more may come.
 const REFILL: Duration = Duration::from_secs(1);

@@ -11,11 +11,11 @@ use crate::connections::{Connections, Room};
 use crate::convert::{
     address_of, is_loopback, is_unspecified, keypair, multiaddr_of, node_address, node_of, peer_of, tcp_socket,
 };
-use crate::gossip::ident_topic;
+use crate::gossip::{Topics, ident_topic};
 use crate::handle::{Counters, LiveNode, Message, NetCommand, NetError, NetEvent, NetStatus, PeerInfo};
 use crate::inbound::Opened;
 use crate::local::Local;
-use crate::pace::{PLACES, Pace, RECORDS};
+use crate::pace::{LIVE, PLACES, Pace, RECORDS};
 use crate::queries::Queries;
 use crate::serve::Followers;
 use crate::streams::{Answers, Budget, Outgoing, StreamEvent, serve};
@@ -92,6 +92,7 @@ pub(crate) struct Task {
     forgeries: BTreeMap<PeerId, u32>,
 
     topics: BTreeSet<TopicIndex>,
+    topic_names: Topics,
     local: Local,
     follow: Vec<BlindedKey>,
     following: Option<PeerId>,
@@ -101,7 +102,11 @@ pub(crate) struct Task {
     unwilling: BTreeMap<PeerId, Instant>,
     own_cards: BTreeSet<BlindedKey>,
     listening: BTreeSet<Address>,
+    /// Who is live, as it was told last, how often that is worked out, and whether it may have changed since.
     live: Vec<LiveNode>,
+    live_peers: Vec<PeerId>,
+    live_pace: Pace<()>,
+    live_changed: bool,
 }
 
 impl Task {
@@ -166,6 +171,7 @@ impl Task {
             answers: Budget::new(config.limits.answer_bytes),
             forgeries: BTreeMap::new(),
             topics: BTreeSet::new(),
+            topic_names: Topics::of(&config.network),
             local: Local::default(),
             follow: Vec::new(),
             following: None,
@@ -174,6 +180,9 @@ impl Task {
             own_cards: BTreeSet::new(),
             listening: BTreeSet::new(),
             live: Vec::new(),
+            live_peers: Vec::new(),
+            live_pace: Pace::new(LIVE),
+            live_changed: false,
             config,
         };
         for address in listening {
@@ -283,7 +292,9 @@ impl Task {
         self.pace.sweep();
         self.brought.sweep();
         self.follow_somewhere();
-        self.tell_live();
+        if self.live_changed || self.answering() != self.live_peers {
+            self.tell_live();
+        }
     }
 
     fn want_seeds(&mut self) {
@@ -353,10 +364,36 @@ impl Task {
         self.held_back.push_back(event);
     }
 
+    /// Peers that have answered a ping lately.
+    fn answering(&self) -> Vec<PeerId> {
+        let now = Instant::now();
+        self.connections
+            .peers
+            .iter()
+            .filter(|(_, state)| {
+                state
+                    .last_pong
+                    .is_some_and(|at| now.duration_since(at) <= self.config.timing.live_after_ping)
+            })
+            .map(|(peer, _)| *peer)
+            .collect()
+    }
+
+    /// Who is live may have changed: it is told now, or with the next round if it changes often. It is much to work out, and
+    /// strangers can make it change as often as they like.
+    fn live_changed(&mut self) {
+        if self.live_pace.allows(()) {
+            self.tell_live();
+        } else {
+            self.live_changed = true;
+        }
+    }
+
     /// Who is live, if that has changed since it was told last.
     fn tell_live(&mut self) {
         let network = &self.config.network;
-        let now = Instant::now();
+        self.live_changed = false;
+        self.live_peers = self.answering();
         let mut topics: BTreeMap<PeerId, BTreeSet<TopicIndex>> = self
             .swarm
             .behaviour()
@@ -365,7 +402,7 @@ impl Task {
             .map(|(peer, topics)| {
                 let topics = topics
                     .into_iter()
-                    .filter_map(|topic| crate::gossip::topic_index(network, topic))
+                    .filter_map(|topic| self.topic_names.index(topic))
                     .collect();
                 (*peer, topics)
             })
@@ -375,18 +412,12 @@ impl Task {
             topics.entry(relay).or_default().extend(followed);
         }
         let live: Vec<LiveNode> = self
-            .connections
-            .peers
+            .live_peers
             .iter()
-            .filter(|(_, state)| {
-                state
-                    .last_pong
-                    .is_some_and(|at| now.duration_since(at) <= self.config.timing.live_after_ping)
-            })
-            .filter_map(|(peer, state)| {
+            .filter_map(|peer| {
                 Some(LiveNode {
                     node: node_of(peer)?,
-                    relay: state.relay,
+                    relay: self.connections.peers.get(peer)?.relay,
                     topics: topics.remove(peer).unwrap_or_default(),
                 })
             })

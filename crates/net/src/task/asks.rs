@@ -162,7 +162,7 @@ impl Task {
         };
         if self.following == Some(peer) && !self.followed {
             self.followed = true;
-            self.tell_live();
+            self.live_changed();
         }
         let Some(bytes) = beacon else {
             return;
@@ -236,7 +236,7 @@ impl Task {
     pub(super) fn stop_following(&mut self) {
         self.following = None;
         self.followed = false;
-        self.tell_live();
+        self.live_changed();
     }
 
     /// A peer asks something. What concerns records is answered here; letters are the core's.

@@ -68,7 +68,7 @@ impl Task {
         {
             self.tell(NetEvent::Disconnected { node });
         }
-        self.tell_live();
+        self.live_changed();
     }
 
     fn on_identify(&mut self, event: identify::Event) {
@@ -106,7 +106,7 @@ impl Task {
         if news && let Some(node) = node_of(&peer_id) {
             self.tell(NetEvent::Connected { node, relay });
             self.follow_somewhere();
-            self.tell_live();
+            self.live_changed();
         }
     }
 
@@ -137,7 +137,7 @@ impl Task {
                 let first = peer.last_pong.is_none();
                 peer.pong(rtt);
                 if first {
-                    self.tell_live();
+                    self.live_changed();
                 }
             }
             // A peer that does not speak ping at all is as deaf as one that is gone.
@@ -159,6 +159,7 @@ impl Task {
                 let behaviour = self.swarm.behaviour_mut();
                 let judgement = judge(
                     &self.config.network,
+                    &self.topic_names,
                     behaviour.kad.store_mut(),
                     &mut self.pace,
                     &mut self.counters.gossip,
@@ -182,7 +183,7 @@ impl Task {
                     Judgement::Forged => self.forged_by(propagation_source),
                 }
             }
-            gossipsub::Event::Subscribed { .. } | gossipsub::Event::Unsubscribed { .. } => self.tell_live(),
+            gossipsub::Event::Subscribed { .. } | gossipsub::Event::Unsubscribed { .. } => self.live_changed(),
             gossipsub::Event::GossipsubNotSupported { .. } | gossipsub::Event::SlowPeer { .. } => {}
         }
     }

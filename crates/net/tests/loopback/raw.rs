@@ -46,6 +46,7 @@ pub enum Guise {
 
 enum Do {
     Publish(IdentTopic, Vec<u8>, oneshot::Sender<bool>),
+    LeaveAndJoin(IdentTopic, usize),
     Put(Record, oneshot::Sender<bool>),
     Get(RecordKey, oneshot::Sender<Vec<Record>>),
 }
@@ -159,6 +160,12 @@ impl Raw {
         let publish = Do::Publish(topic, bytes.to_vec(), reply);
         self.commands.send(publish).await.unwrap();
         answer.await.unwrap()
+    }
+
+    /// Leaves the first topic and comes back, so many times.
+    pub async fn leave_and_join(&self, times: usize) {
+        let topic = IdentTopic::new(topic_name(&self.network, 0));
+        self.commands.send(Do::LeaveAndJoin(topic, times)).await.unwrap();
     }
 
     /// The next thing that comes by gossip.
@@ -324,6 +331,12 @@ async fn run(
                 Some(Do::Publish(topic, bytes, reply)) => {
                     let published = swarm.behaviour_mut().gossip.publish(topic, bytes);
                     let _ = reply.send(published.is_ok());
+                }
+                Some(Do::LeaveAndJoin(topic, times)) => {
+                    for _ in 0..times {
+                        assert!(swarm.behaviour_mut().gossip.unsubscribe(&topic));
+                        assert!(swarm.behaviour_mut().gossip.subscribe(&topic).unwrap());
+                    }
                 }
                 Some(Do::Put(record, reply)) => {
                     let query = swarm.behaviour_mut().kad.put_record_to(record, other.into_iter(), Quorum::One);

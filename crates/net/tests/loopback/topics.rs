@@ -1,14 +1,15 @@
 //! More topics than libp2p's own limit, and beacons in the wrong one.
 
 use super::raw::Raw;
-use super::town::{config, generation, now, start};
-use porchlight_net::{NetCommand, Role};
+use super::town::{beacon, config, generation, now, start};
+use porchlight_net::{NetCommand, NetEvent, Role};
 use porchlight_wire::beacon::{BeaconDraft, VerifiedBeacon, find_work, topic};
 use porchlight_wire::blind::Kind;
 use porchlight_wire::network::{DEFAULT_NETWORK, Network};
 use porchlight_wire::time::UnixMillis;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use std::time::Duration;
 
 /// The only network with more than one topic. It wants work.
 fn network() -> Network {
@@ -69,4 +70,31 @@ async fn a_beacon_in_the_wrong_topic_is_refused_and_does_not_keep_it_out_of_the_
     relay
         .status_is("the beacon", |status| status.counters.gossip.accepted == 1)
         .await;
+}
+
+#[tokio::test]
+async fn one_who_leaves_and_joins_all_the_time_does_not_make_a_node_count_all_the_time() {
+    const TIMES: usize = 500;
+    let mut calm = config(Role::Relay, &[]);
+    // So rarely that a test that takes all the time it has sees far fewer rounds than changes.
+    calm.timing.tick = Duration::from_secs(1);
+    let mut relay = start(calm).await;
+    let raw = Raw::connected_to(&relay.address).await;
+    let node = raw.address.node;
+    relay
+        .live_is("the peer in the topic", |live| {
+            live.iter().any(|live| live.node == node && live.topics.len() == 1)
+        })
+        .await;
+    raw.leave_and_join(TIMES).await;
+    let mark = beacon(&generation(93), 1);
+    raw.publish(mark.bytes()).await;
+    let mut told = 0;
+    relay
+        .event("what was published after it", |event| {
+            told += usize::from(matches!(event, NetEvent::Live { .. }));
+            matches!(event, NetEvent::Beacon { beacon, .. } if beacon == mark).then_some(())
+        })
+        .await;
+    assert!(told < TIMES / 5, "{told}");
 }
