@@ -63,6 +63,7 @@ pub fn net_input(event: NetEvent) -> Input {
                 .collect(),
         },
         NetEvent::Listening { address } => Input::Listening { address },
+        NetEvent::NotListening { address } => Input::NotListening { address },
     }
 }
 

@@ -61,6 +61,7 @@ pub async fn run(home: &Path, layers: Layers, home_open: Home) -> Result<()> {
         name: config.name.clone(),
         lease: crate::clock::millis(config.presence.lease),
         dht_interval: crate::clock::millis(config.presence.dht_interval),
+        external: config.external.clone(),
         card_addresses: config.card.addresses,
         follow: config.presence.follow,
         seed_peers: config.seed_peers.clone(),

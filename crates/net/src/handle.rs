@@ -329,9 +329,14 @@ pub enum NetEvent {
         /// All of them.
         nodes: Vec<LiveNode>,
     },
-    /// The node can be dialled here.
+    /// The node can be dialled here. Addresses that are configured for others are not told.
     Listening {
         /// Where.
+        address: Address,
+    },
+    /// It can no longer be dialled here.
+    NotListening {
+        /// Where it could.
         address: Address,
     },
 }

@@ -4,6 +4,8 @@ mod asks;
 mod events;
 mod lookups;
 mod probes;
+#[cfg(test)]
+mod tests;
 
 use crate::behaviour::{Behaviour, RELAY_MARKER};
 use crate::config::{NetConfig, Role};
@@ -188,9 +190,6 @@ impl Task {
         for address in listening {
             task.on_listening(&address);
         }
-        for address in task.config.external.clone() {
-            task.tell(NetEvent::Listening { address });
-        }
         task.want_seeds();
         if task.config.role == Role::Relay {
             let all = task.config.network.topics().collect();
@@ -351,6 +350,14 @@ impl Task {
             && self.listening.insert(address.clone())
         {
             self.tell(NetEvent::Listening { address });
+        }
+    }
+
+    fn on_not_listening(&mut self, address: &Multiaddr) {
+        if let Some(address) = address_of(address)
+            && self.listening.remove(&address)
+        {
+            self.tell(NetEvent::NotListening { address });
         }
     }
 

@@ -62,6 +62,11 @@ pub enum Input {
         /// One of its addresses.
         address: Address,
     },
+    /// This node can no longer be dialled here.
+    NotListening {
+        /// What was one of its addresses.
+        address: Address,
+    },
     /// Another node sent a request; answer it with [`Effect::Respond`](crate::Effect::Respond).
     Request {
         /// Who sent it, proven by the transport.

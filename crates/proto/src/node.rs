@@ -41,6 +41,8 @@ pub struct Config {
     pub lease: u64,
     /// The least time between two puts of one view into the DHT, in milliseconds.
     pub dht_interval: u64,
+    /// Addresses that others reach this node at besides those it listens on, the best first.
+    pub external: Vec<Address>,
     /// Whether our addresses stand in our card.
     pub card_addresses: bool,
     /// Whether presence is followed at a relay instead of by being in topics.
@@ -290,6 +292,7 @@ impl Node {
             Input::Connected { node, relay } => self.on_connected(node, relay),
             Input::Disconnected { node } => self.on_disconnected(node),
             Input::Listening { address } => self.on_listening(address),
+            Input::NotListening { address } => self.on_not_listening(&address),
             Input::Request {
                 from,
                 exchange,
@@ -496,6 +499,12 @@ impl Node {
 
     fn on_listening(&mut self, address: Address) {
         if self.listening.len() < LISTENING && self.listening.insert(address) {
+            self.touch_card();
+        }
+    }
+
+    fn on_not_listening(&mut self, address: &Address) {
+        if self.listening.remove(address) {
             self.touch_card();
         }
     }

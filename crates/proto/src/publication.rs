@@ -545,18 +545,22 @@ impl Node {
 
     /// Whether this node is still finding out where it is.
     fn has_nowhere(&self) -> bool {
-        self.config.card_addresses && self.listening.is_empty() && self.connected_seeds().is_empty()
+        self.config.card_addresses && self.own_addresses().is_empty() && self.connected_seeds().is_empty()
     }
 
-    /// Where this node can be dialled; addresses that only this machine can use come last.
+    /// Where this node can be dialled: what somebody configured for others comes first, addresses that only this machine can
+    /// use come last.
     pub(crate) fn own_addresses(&self) -> Vec<NodeAddress> {
-        let mut addresses: Vec<_> = self.listening.iter().cloned().collect();
-        addresses.sort_by_key(|address| {
+        let external = &self.config.external;
+        let mut listening: Vec<_> = self.listening.iter().filter(|it| !external.contains(it)).collect();
+        listening.sort_by_key(|address| {
             address.as_str().starts_with("/ip4/127.") || address.as_str().starts_with("/ip6/::1")
         });
-        addresses
-            .into_iter()
+        external
+            .iter()
+            .chain(listening)
             .take(ADDRESSES)
+            .cloned()
             .map(|address| NodeAddress {
                 node: self.config.node,
                 address,

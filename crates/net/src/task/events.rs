@@ -50,6 +50,13 @@ impl Task {
                 ..
             } if !self.swarm.is_connected(&peer) => self.fail_waiting(&peer, &error.to_string()),
             SwarmEvent::NewListenAddr { address, .. } => self.on_listening(&address),
+            SwarmEvent::ExpiredListenAddr { address, .. } => self.on_not_listening(&address),
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+                tracing::warn!(?addresses, ?reason, "the node no longer listens there");
+                for address in addresses {
+                    self.on_not_listening(&address);
+                }
+            }
             // Dials of others, and what the behaviours keep to themselves.
             _ => {}
         }

@@ -237,6 +237,49 @@ fn what_the_network_tells_is_bounded() {
 }
 
 #[test]
+fn addresses_that_are_gone_make_room_for_new_ones_and_configured_ones_come_first() {
+    let mut world = World::with_network(188, "test", 0);
+    let alice = world.join("alice");
+    let numbered = |number: usize| Address::parse(&format!("/ip4/192.0.2.1/tcp/{}", 4_000 + number)).unwrap();
+    // A laptop in so many networks, one after the other.
+    for number in 0..2 * LISTENING {
+        let address = numbered(number);
+        world.input(
+            alice,
+            Input::Listening {
+                address: address.clone(),
+            },
+        );
+        world.input(alice, Input::NotListening { address });
+    }
+    let own = world.members[alice].address.address.clone();
+    world.input(alice, Input::NotListening { address: own });
+    world.input(
+        alice,
+        Input::Listening {
+            address: numbered(9_000),
+        },
+    );
+    let reach = |world: &mut World| -> Vec<Address> {
+        let invite = Invite::parse(&world.invite(alice, 1)).unwrap();
+        invite.reach.into_iter().map(|node| node.address).collect()
+    };
+    assert_eq!(reach(&mut world), [numbered(9_000)]);
+    let external = Address::parse("/ip4/198.51.100.7/tcp/4110").unwrap();
+    world.kill(alice);
+    world.members[alice].config.external = vec![external.clone()];
+    world.boot(alice);
+    let own = world.members[alice].address.address.clone();
+    world.input(
+        alice,
+        Input::Listening {
+            address: external.clone(),
+        },
+    );
+    assert_eq!(reach(&mut world), [external, own]);
+}
+
+#[test]
 fn answers_to_questions_never_asked_are_ignored() {
     let mut world = World::new(187);
     let (alice, bob) = (world.join("alice"), world.join("bob"));

@@ -109,6 +109,7 @@ impl Member {
                 name: Some(name.to_owned()),
                 lease: LEASE,
                 dht_interval: 30_000,
+                external: Vec::new(),
                 card_addresses: true,
                 follow: false,
                 seed_peers: relays.iter().map(|relay| relay.address.clone()).collect(),
