@@ -28,6 +28,9 @@ const AGENT: &str = "porchlight";
 /// Copies of a record in the DHT, and peers in a bucket: Kademlia's k.
 const REPLICATION: NonZeroUsize = NonZeroUsize::new(20).expect("20 is not zero");
 
+/// Servers that a query of Kademlia waits for at once, as long as there are others to ask: its alpha.
+pub(crate) const AT_ONCE: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not zero");
+
 /// The behaviours of a node.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
@@ -112,6 +115,7 @@ fn kad(config: &NetConfig, peer: PeerId) -> kad::Behaviour<Records> {
     settings
         .set_replication_factor(REPLICATION)
         .set_kbucket_size(REPLICATION)
+        .set_parallelism(AT_ONCE)
         .set_query_timeout(config.timing.lookup)
         .set_substreams_timeout(config.timing.exchange.min(config.timing.lookup))
         // Only what was verified enters the store, and nothing is replicated behind our back: an old copy that a server

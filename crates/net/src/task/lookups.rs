@@ -4,7 +4,7 @@ use super::Task;
 use crate::config::Role;
 use crate::convert::{multiaddr_of, node_of, peer_of};
 use crate::handle::NetEvent;
-use crate::queries::{ENOUGH_COPIES, Lookup, Part, Put};
+use crate::queries::{Lookup, Part, Put};
 use crate::records::record_of;
 use crate::streams::Asker;
 use libp2p::PeerId;
@@ -63,6 +63,7 @@ impl Task {
             answered_dht: u32::from(self.config.role == Role::Relay),
             answered_directly: 0,
             copies: BTreeMap::new(),
+            last_copy: BTreeMap::new(),
         };
         for place in places {
             let key = RecordKey::from(place.dht_key());
@@ -137,7 +138,7 @@ impl Task {
             self.queries.parts.remove(&query);
         }
         match part {
-            Part::Copies { lookup, place } => self.on_copies(query, lookup, place, result, stats, last),
+            Part::Copies { lookup, .. } => self.on_copies(lookup, result, stats, last),
             Part::Closest { put } => {
                 if last {
                     self.on_closest(put, result);
@@ -153,15 +154,7 @@ impl Task {
         }
     }
 
-    fn on_copies(
-        &mut self,
-        query: QueryId,
-        lookup: u64,
-        place: Place,
-        result: QueryResult,
-        stats: &QueryStats,
-        last: bool,
-    ) {
+    fn on_copies(&mut self, lookup: u64, result: QueryResult, stats: &QueryStats, last: bool) {
         if let QueryResult::GetRecord(Ok(GetRecordOk::FoundRecord(PeerRecord { peer, record }))) = &result {
             match self.swarm.behaviour_mut().kad.store_mut().verify_record(record) {
                 Ok(record) => self.found(lookup, peer.as_ref().copied(), record),
@@ -174,19 +167,7 @@ impl Task {
                 Err(_) => self.counters.dht.untimely += 1,
             }
         }
-        let Some(under_way) = self.queries.lookups.get_mut(&lookup) else {
-            return;
-        };
-        if !last
-            && under_way
-                .copies
-                .get(&place)
-                .is_some_and(|copies| copies.len() >= ENOUGH_COPIES)
-        {
-            if let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&query) {
-                query.finish();
-            }
-        } else if last {
+        if last && let Some(under_way) = self.queries.lookups.get_mut(&lookup) {
             under_way.queries = under_way.queries.saturating_sub(1);
             under_way.answered_dht = under_way.answered_dht.max(stats.num_successes());
             self.end_lookup_if_over(lookup);
@@ -199,6 +180,7 @@ impl Task {
             return;
         };
         if let Some(peer) = peer {
+            under_way.last_copy.insert(record.place(), Instant::now());
             under_way
                 .copies
                 .entry(record.place())
@@ -231,8 +213,19 @@ impl Task {
         }
     }
 
+    /// Ends lookups that have had their time, and queries that wait for nothing but servers that are silent.
     pub(super) fn end_late_lookups(&mut self) {
         let now = Instant::now();
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        for (id, part) in &self.queries.parts {
+            if let Part::Copies { lookup, place } = part
+                && let Some(lookup) = self.queries.lookups.get(lookup)
+                && let Some(mut query) = kad.query_mut(id)
+                && lookup.is_settled(place, query.stats().num_pending(), now)
+            {
+                query.finish();
+            }
+        }
         let late: Vec<u64> = self
             .queries
             .lookups

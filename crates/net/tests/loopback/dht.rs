@@ -2,6 +2,9 @@
 
 use super::raw::Raw;
 use super::town::{beacon, config, dht_key, generation, now, ordinary, plain, relay, sealed, start};
+use libp2p::Multiaddr;
+use libp2p::kad::{KBucketKey, RecordKey};
+use libp2p::multiaddr::Protocol;
 use porchlight_net::{NetCommand, NetEvent, Role};
 use porchlight_wire::device_list::{DeviceEntry, DeviceList};
 use porchlight_wire::frame::{Request, Response};
@@ -82,6 +85,40 @@ async fn rfc2779_3_3_2_the_newest_copy_wins_and_outdated_ones_are_put_right() {
     assert!(raw.put(dht_key(&pk), beacon(&key, 1).bytes().to_vec()).await);
     let copies = raw.get(dht_key(&pk)).await;
     assert!(copies.iter().all(|copy| copy.value == sealed_two(&key)));
+}
+
+#[tokio::test]
+async fn those_closest_to_an_address_cannot_hide_what_others_have() {
+    const OUTDATED: usize = 12;
+    let key = generation(18);
+    let (old, new) = (beacon(&key, 1), beacon(&key, 2));
+    let place = dht_key(&old.pk());
+    let mut servers = Vec::new();
+    for _ in 0..=OUTDATED {
+        servers.push(relay(&[]).await);
+    }
+    // The only one who has the newest is the last to be asked.
+    servers.sort_by_cached_key(|server| {
+        let address: Multiaddr = server.address.to_string().parse().unwrap();
+        let Some(Protocol::P2p(peer)) = address.iter().last() else {
+            panic!("expected a PeerId in {address}");
+        };
+        KBucketKey::from(peer).distance(&KBucketKey::new(RecordKey::from(place.clone())))
+    });
+    for (n, server) in servers.iter().enumerate() {
+        let record = if n < OUTDATED { &old } else { &new };
+        let raw = Raw::connected_to(&server.address).await;
+        assert!(raw.put(place.clone(), record.bytes().to_vec()).await);
+    }
+    let all: Vec<_> = servers.iter().collect();
+    let mut node = ordinary(&all).await;
+    let (found, answered) = node.look_up(1, &key).await;
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(answered as usize, servers.len());
+    node.status_is("the old copies repaired", |status| {
+        status.counters.repaired == OUTDATED as u64
+    })
+    .await;
 }
 
 fn sealed_two(key: &porchlight_wire::blind::GenerationKey) -> Vec<u8> {
