@@ -8,6 +8,7 @@ use crate::clock::{millis, unix_now};
 use crate::config::{Layers, Overrides};
 use crate::convert::rpc as convert;
 use crate::driver::Core;
+use crate::notices::notices;
 use porchlight_net::{Counters, Net, PathCounters, Role};
 use porchlight_proto::input::ConsumerStart;
 use porchlight_proto::{Command, Reply};
@@ -288,7 +289,7 @@ impl Api {
             own: presence.own,
             counters: counters(&status.counters),
             pid: std::process::id(),
-            notices: notices(about, relays, status.listening.is_empty()),
+            notices: notices(about.role, about.seeds, &about.network, &status),
         })
     }
 
@@ -435,24 +436,6 @@ fn stopping() -> RpcError {
 
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
-}
-
-/// What the owner should know about how the node is connected.
-fn notices(about: &About, relays: usize, deaf: bool) -> Vec<String> {
-    let mut notices = Vec::new();
-    if relays == 0 && about.role == Role::Ordinary {
-        let what = if about.seeds == 0 {
-            "no seed peer is configured: this node meets only those it can dial by their invites. Add seed_peers to config.toml, or start with --seed-peer"
-        } else {
-            "no relay is connected: none of the configured seed peers answers. Check the network and seed_peers in config.toml; the node goes on trying"
-        };
-        notices.push(what.to_owned());
-    }
-    if deaf {
-        notices
-            .push("this node listens nowhere: nobody can dial it. Add an address to listen in config.toml".to_owned());
-    }
-    notices
 }
 
 fn counters(counters: &Counters) -> BTreeMap<String, u64> {

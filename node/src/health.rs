@@ -200,6 +200,12 @@ fn relays(measured: &Measured) -> Found {
             "no relay is connected, and no seed peer is configured: this node meets only those it can dial, or who are on its local network",
             "add seed_peers to config.toml, or start with --seed-peer",
         )
+    } else if !net.wrong_seeds.is_empty() {
+        bad(
+            "no_relay",
+            "no relay is connected: a configured seed peer is not what seed_peers says, and what is published reaches only those who are connected",
+            "`porchlight status` says what answers instead; correct seed_peers or network in config.toml",
+        )
     } else {
         bad(
             "no_relay",

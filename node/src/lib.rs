@@ -11,6 +11,7 @@ pub mod failure;
 pub mod handler;
 pub mod health;
 pub mod home;
+mod notices;
 pub mod passphrase;
 pub mod run;
 mod terminal;

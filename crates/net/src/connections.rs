@@ -2,6 +2,7 @@
 //! lookup in the DHT leaves some behind: without this, a node's connections grow with the network. Pure bookkeeping; the
 //! task does what it says.
 
+use crate::handle::FoundInstead;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -66,6 +67,8 @@ pub(crate) struct Connections {
     pub(crate) peers: BTreeMap<PeerId, Peer>,
     wanted: BTreeMap<PeerId, Wanted>,
     seeds: BTreeMap<PeerId, Vec<Multiaddr>>,
+    /// Of the seed peers, those at whose addresses something else answered when they were dialled last.
+    pub(crate) wrong_seeds: BTreeMap<PeerId, FoundInstead>,
     contacts: BTreeSet<PeerId>,
     shut_out: BTreeMap<PeerId, Instant>,
     relays_wanted: usize,
@@ -84,6 +87,7 @@ impl Connections {
             peers: BTreeMap::new(),
             wanted: BTreeMap::new(),
             seeds: BTreeMap::new(),
+            wrong_seeds: BTreeMap::new(),
             contacts: BTreeSet::new(),
             shut_out: BTreeMap::new(),
             relays_wanted,
@@ -184,9 +188,23 @@ impl Connections {
     /// It has said that it is of this network: the next dial, if it has to be, is a first one again. One of another network
     /// is dialled less and less often.
     pub(crate) fn identified(&mut self, peer: &PeerId) {
+        self.wrong_seeds.remove(peer);
         if let Some(wanted) = self.wanted.get_mut(peer) {
             wanted.tries = 0;
             wanted.not_before = Instant::now() + wanted.first;
+        }
+    }
+
+    /// A peer was dialled, and something else answered, or nothing. Remembered of seed peers only.
+    pub(crate) fn found_instead(&mut self, peer: PeerId, found: Option<FoundInstead>) {
+        match found {
+            Some(found) if self.seeds.contains_key(&peer) => {
+                self.wrong_seeds.insert(peer, found);
+            }
+            Some(_) => {}
+            None => {
+                self.wrong_seeds.remove(&peer);
+            }
         }
     }
 

@@ -387,8 +387,28 @@ pub struct NetStatus {
     pub records: usize,
     /// Topics this node is in.
     pub topics: usize,
+    /// Configured seed peers at whose addresses something else answers.
+    pub wrong_seeds: Vec<WrongSeed>,
     /// How long ago an event was last dropped because the driver did not keep up.
     pub dropped_ago: Option<Duration>,
+}
+
+/// A configured seed peer that is not what it was taken for. One that does not answer is none of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongSeed {
+    /// The id that is configured.
+    pub node: NodeId,
+    /// What answered when it was dialled last.
+    pub found: FoundInstead,
+}
+
+/// What answers where a seed peer of this network should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundInstead {
+    /// That node, and it is of another network.
+    OtherNetwork,
+    /// Another node; its id, if it is one that a node of ours can have.
+    OtherNode(Option<NodeId>),
 }
 
 /// A connected node.

@@ -25,6 +25,6 @@ mod task;
 pub use config::{NetConfig, NetLimits, Role, Timing};
 pub use convert::{Inspected, Scope, inspect, node_id};
 pub use handle::{
-    BeaconSource, Counters, Dialled, ExchangeFailure, LiveNode, Looked, Net, NetCommand, NetError, NetEvent, NetStatus,
-    NetStopped, PathCounters, PeerInfo, ProbeError,
+    BeaconSource, Counters, Dialled, ExchangeFailure, FoundInstead, LiveNode, Looked, Net, NetCommand, NetError,
+    NetEvent, NetStatus, NetStopped, PathCounters, PeerInfo, ProbeError, WrongSeed,
 };

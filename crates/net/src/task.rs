@@ -14,7 +14,7 @@ use crate::convert::{
     address_of, is_loopback, is_unspecified, keypair, multiaddr_of, node_address, node_of, peer_of, tcp_socket,
 };
 use crate::gossip::{Topics, ident_topic};
-use crate::handle::{Counters, LiveNode, Message, NetCommand, NetError, NetEvent, NetStatus, PeerInfo};
+use crate::handle::{Counters, LiveNode, Message, NetCommand, NetError, NetEvent, NetStatus, PeerInfo, WrongSeed};
 use crate::inbound::Opened;
 use crate::local::Local;
 use crate::pace::{LIVE, PLACES, Pace, RECORDS};
@@ -464,6 +464,17 @@ impl Task {
             counters: self.counters,
             records,
             topics: self.topics.len(),
+            wrong_seeds: self
+                .connections
+                .wrong_seeds
+                .iter()
+                .filter_map(|(peer, found)| {
+                    Some(WrongSeed {
+                        node: node_of(peer)?,
+                        found: *found,
+                    })
+                })
+                .collect(),
             dropped_ago: self.last_dropped.map(|at| at.elapsed()),
         }
     }

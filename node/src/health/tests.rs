@@ -47,6 +47,7 @@ fn well() -> Measured {
             counters: Counters::default(),
             records: 0,
             topics: 1,
+            wrong_seeds: Vec::new(),
             dropped_ago: None,
         }),
         condition: Some(Condition {

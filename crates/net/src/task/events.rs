@@ -4,8 +4,8 @@ use super::{Task, dialable};
 use crate::behaviour::{BehaviourEvent, RELAY_MARKER, kad_protocol, protocol_version};
 use crate::convert::node_of;
 use crate::gossip::{Judgement, ident_topic, judge};
-use crate::handle::{BeaconSource, NetEvent};
-use libp2p::swarm::SwarmEvent;
+use crate::handle::{BeaconSource, FoundInstead, NetEvent};
+use libp2p::swarm::{DialError, SwarmEvent};
 use libp2p::{PeerId, gossipsub, identify, kad, mdns, ping};
 use porchlight_wire::beacon::{VerifiedBeacon, topic};
 use porchlight_wire::blind::Kind;
@@ -48,7 +48,10 @@ impl Task {
                 peer_id: Some(peer),
                 error,
                 ..
-            } if !self.swarm.is_connected(&peer) => self.fail_waiting(&peer, &error.to_string()),
+            } if !self.swarm.is_connected(&peer) => {
+                self.dial_failed(peer, &error);
+                self.fail_waiting(&peer, &error.to_string());
+            }
             SwarmEvent::NewListenAddr { address, .. } => self.on_listening(&address),
             SwarmEvent::ExpiredListenAddr { address, .. } => self.on_not_listening(&address),
             SwarmEvent::ListenerClosed { addresses, reason, .. } => {
@@ -78,12 +81,30 @@ impl Task {
         self.live_changed();
     }
 
+    /// What a dial that failed says of a seed peer.
+    fn dial_failed(&mut self, peer: PeerId, error: &DialError) {
+        match error {
+            DialError::WrongPeerId { obtained, .. } => {
+                let found = FoundInstead::OtherNode(node_of(obtained));
+                self.connections.found_instead(peer, Some(found));
+            }
+            DialError::Transport(_) | DialError::NoAddresses => self.connections.found_instead(peer, None),
+            // It was not even dialled.
+            DialError::LocalPeerId { .. }
+            | DialError::DialPeerConditionFalse(_)
+            | DialError::Aborted
+            | DialError::Denied { .. } => {}
+        }
+    }
+
     fn on_identify(&mut self, event: identify::Event) {
         let identify::Event::Received { peer_id, info, .. } = event else {
             return;
         };
         if info.protocol_version != protocol_version(&self.config.network) {
             self.counters.other_networks += 1;
+            self.connections
+                .found_instead(peer_id, Some(FoundInstead::OtherNetwork));
             // An error says that it is gone already.
             let _ = self.swarm.disconnect_peer_id(peer_id);
             return;

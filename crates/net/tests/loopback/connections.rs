@@ -1,7 +1,7 @@
 //! Which connections are made, kept and given up.
 
 use super::town::{Door, config, generation, relay, start};
-use porchlight_net::{Net, NetCommand, NetEvent, NetStatus, Role};
+use porchlight_net::{FoundInstead, Net, NetCommand, NetEvent, NetStatus, Role, WrongSeed, node_id};
 use porchlight_wire::ids::Address;
 
 #[tokio::test]
@@ -151,4 +151,52 @@ async fn a_port_that_another_node_listens_on_is_an_error_and_not_shared() {
         error.contains("cannot listen on") && error.contains("choose another"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_seed_peer_that_is_something_else_is_told_from_one_that_does_not_answer() {
+    let mut other_network = config(Role::Relay, &[]);
+    other_network.network = porchlight_wire::network::Network::named("another").unwrap();
+    let other_network = start(other_network).await;
+    let relay = relay(&[]).await;
+    // Its key was made anew, say: the address is right, the id is not.
+    let mut renamed = relay.address.clone();
+    renamed.node = node_id(&[251; 32]).unwrap();
+    // Nobody listens there.
+    let mut silent = relay.address.clone();
+    silent.node = node_id(&[252; 32]).unwrap();
+    silent.address = Address::parse("/ip4/127.0.0.1/tcp/1").unwrap();
+    let mut config = config(Role::Ordinary, &[&other_network]);
+    config.seed_peers.extend([renamed.clone(), silent]);
+    let mut node = start(config).await;
+    let wrong = |node, found| WrongSeed { node, found };
+    let expected = [
+        wrong(other_network.node, FoundInstead::OtherNetwork),
+        wrong(renamed.node, FoundInstead::OtherNode(Some(relay.node))),
+    ];
+    node.status_is("what answers instead", |status| {
+        status.wrong_seeds.len() == 2 && expected.iter().all(|seed| status.wrong_seeds.contains(seed))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_seed_peer_that_was_something_else_and_is_right_now_is_forgiven() {
+    let seed_config = config(Role::Relay, &[]);
+    let mut elsewhere = seed_config.clone();
+    elsewhere.network = porchlight_wire::network::Network::named("another").unwrap();
+    let wrong = start(elsewhere).await;
+    let door = Door::new().await;
+    let mut node_config = config(Role::Ordinary, &[]);
+    node_config.seed_peers = vec![door.lead_to(&wrong)];
+    let mut node = start(node_config).await;
+    node.status_is("another network", |status| status.wrong_seeds.len() == 1)
+        .await;
+    wrong.net.stop().await;
+    let right = start(seed_config).await;
+    door.lead_to(&right);
+    node.status_is("the relay, and nothing wrong", |status| {
+        status.wrong_seeds.is_empty() && status.peers.iter().any(|peer| peer.seed && peer.relay)
+    })
+    .await;
 }
