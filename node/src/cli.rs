@@ -12,6 +12,7 @@ mod events;
 mod health;
 mod local;
 mod output;
+mod poll;
 mod presence;
 mod reference;
 mod who;
@@ -184,6 +185,26 @@ Exit code 0 if all is well, 7 if not, 3 if no node runs.")]
     },
     /// Who watches you.
     Watchers,
+    /// Ask for a contact's presence on a schedule; without a name, show who is asked.
+    #[command(after_help = "\
+Examples:
+  porchlight poll alice --every 10m    ask now, and every ten minutes
+  porchlight poll                      who is asked, and when
+  porchlight poll alice --stop
+
+What was found is an event, `presence.polled`, whenever it is something else than last time. Contacts who let
+you ask but do not notify you can be watched by it; for others `subscribe` is sooner and costs less.")]
+    Poll {
+        /// Their name here.
+        name: Option<String>,
+        /// How often to ask.
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, requires = "name",
+            conflicts_with = "stop")]
+        every: Option<Duration>,
+        /// Ask no more.
+        #[arg(long, requires = "name")]
+        stop: bool,
+    },
     /// Be notified of a contact's presence.
     Subscribe {
         /// Their name here.
@@ -507,6 +528,12 @@ async fn ask(out: &Output, command: &Cmd) -> anyhow::Result<()> {
         Cmd::View { command } => access::view(out, command).await?,
         Cmd::Grant { command } => access::grant(out, command).await?,
         Cmd::Watchers => access::watchers(out).await?,
+        Cmd::Poll {
+            name: Some(name),
+            every,
+            stop,
+        } => poll::poll(out, name, *every, *stop).await?,
+        Cmd::Poll { name: None, .. } => poll::list(out).await?,
         Cmd::Subscribe { name } => access::subscribe(out, name, true).await?,
         Cmd::Unsubscribe { name } => access::subscribe(out, name, false).await?,
         Cmd::Add {
@@ -600,6 +627,9 @@ mod tests {
             "porchlight presence set away --until 2026-01-02T16:00:00+01:00",
             "porchlight presence clear details contacts",
             "porchlight presence show",
+            "porchlight poll",
+            "porchlight poll alice --every 10m",
+            "porchlight poll alice --stop",
             "porchlight who --watch --json",
             "porchlight events -f --consumer c",
             "porchlight rpc presence.get contact=alice",
@@ -615,6 +645,8 @@ mod tests {
             "porchlight presence set away --note-lang en -m lunch",
             "porchlight presence set away -m lunch --note-lang en --note-lang de",
             "porchlight presence set --priority 0.8",
+            "porchlight poll alice --every 10m --stop",
+            "porchlight poll --stop",
             "porchlight presence set away --from -",
             "porchlight presence set away --for 1h --until 2026-01-02T03:04:05Z",
         ] {

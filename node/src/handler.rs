@@ -178,6 +178,9 @@ impl Api {
                 })
                 .await
             }
+            Call::PresencePoll(params) => self.poll(params).await,
+            Call::PresenceUnpoll(params) => self.unpoll(params).await,
+            Call::PresencePolls(_) => self.list_polls().await,
             Call::PresenceList(_) => value(&self.list_presence().await?),
             Call::NetPeers(_) => self.peers().await,
             Call::EventsSubscribe(params) => {

@@ -115,6 +115,12 @@ async fn every_method_answers_and_the_examples_are_of_that() {
     story.call(&mut alice, "grant.list", json!({})).await;
     story.call(&mut alice, "watcher.list", json!({})).await;
 
+    let often = json!({"contact": "bob", "every_ms": 600_000});
+    story.call(&mut alice, "presence.poll", often).await;
+    let polled = |data: &Value| data["contact"] == "bob";
+    alice.happened("poll bob", "presence.polled", polled).await.unwrap();
+    story.call(&mut alice, "presence.polls", json!({})).await;
+    story.call(&mut alice, "presence.unpoll", of_bob.clone()).await;
     story.call(&mut alice, "presence.unsubscribe", of_bob.clone()).await;
     story.call(&mut alice, "presence.subscribe", of_bob.clone()).await;
 

@@ -220,6 +220,7 @@ impl Node {
             subscription: Some(state),
             access_sequence: 0,
             problem: None,
+            poll: None,
         };
         let body = LetterBody::Introduce {
             token: adding.invite.token.clone(),
@@ -348,6 +349,7 @@ impl Node {
             granted: Some(granted),
             subscription,
             problem: None,
+            poll: known.as_ref().and_then(|contact| contact.poll),
         };
         let old_subscription = known.as_ref().and_then(|contact| contact.subscription);
         self.put_contact(row.clone());

@@ -25,6 +25,15 @@ pub enum Event {
         /// What is told now.
         new: Box<Told>,
     },
+    /// What a poll was told of a contact is something else than last time.
+    PresencePolled {
+        /// The petname.
+        contact: String,
+        /// Who.
+        principal: PrincipalId,
+        /// What was told.
+        told: Box<Told>,
+    },
     /// Our own presence is another one: as usual, or as a view shows it.
     OwnPresenceChanged(Box<OwnPresenceChange>),
     /// Someone became a contact.

@@ -258,6 +258,20 @@ pub enum Command {
         /// Petname or principal id.
         contact: String,
     },
+    /// Ask for a contact's presence on a schedule (RFC 2778's poller).
+    Poll {
+        /// Petname or principal id.
+        contact: String,
+        /// Milliseconds from one time to the next.
+        every: u64,
+    },
+    /// Ask no more on a schedule.
+    Unpoll {
+        /// Petname or principal id.
+        contact: String,
+    },
+    /// Who is asked on a schedule.
+    ListPolls,
     /// Our own presence and that of all contacts, as known here now.
     ListPresence,
     /// Make a consumer of events, or show where it is.
@@ -429,6 +443,10 @@ pub enum Reply {
         /// The state it is in now; none: not subscribed.
         state: Option<SubscriptionState>,
     },
+    /// To `Poll` and `Unpoll`.
+    Poll(PollInfo),
+    /// To `ListPolls`, by petname.
+    Polls(Vec<PollInfo>),
     /// To `ListPresence`.
     Presences {
         /// Our own, as usual.
@@ -592,6 +610,21 @@ pub struct InviteInfo {
     pub created: UnixMillis,
     /// When it ends.
     pub expires: UnixMillis,
+}
+
+/// The schedule on which a contact is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PollInfo {
+    /// Our petname for them.
+    pub name: String,
+    /// Who they are.
+    pub principal: PrincipalId,
+    /// Milliseconds from one time to the next; none: they are not asked.
+    pub every: Option<u64>,
+    /// When they were asked last, in this run.
+    pub polled: Option<UnixMillis>,
+    /// When they are asked next.
+    pub next: Option<UnixMillis>,
 }
 
 /// What is told of a contact's presence.

@@ -78,6 +78,15 @@ pub const BACKGROUND_LOOKUPS: usize = 96;
 /// How often an invite is looked up before it is taken for unknown.
 pub const INVITE_TRIES: u32 = 5;
 
+/// Contacts that are asked on a schedule. Fewer than background lookups, so that all of them can be asked at a start.
+pub const POLLS: usize = 64;
+
+/// The shortest time between two polls of one contact. A view goes into the DHT every 30 s at most.
+pub const POLL_LEAST: u64 = 60_000;
+
+/// The longest: a week.
+pub const POLL_MOST: u64 = 7 * DAY;
+
 /// Milliseconds before an invite is looked up a second time; doubled each time. Five tries take about five seconds.
 pub const INVITE_RETRY: u64 = 300;
 

@@ -9,6 +9,7 @@ use crate::input::{Command, CommandError, ExchangeId, Input, LiveNode, LookupId,
 use crate::letters::Outbox;
 use crate::limits::{FOUND_PER_LOOKUP, GOODBYE_WAIT, LISTENING, LIVE_NODES};
 use crate::log::{CallKey, valid_key};
+use crate::presence::poller::Polled;
 use crate::presence::watcher::Watched;
 use crate::public::{AddingPublic, OwnSheet, SheetFor};
 use crate::publication::{Name, Publication};
@@ -75,6 +76,7 @@ pub struct Node {
     pub(crate) sheet: OwnSheet,
 
     pub(crate) watched: BTreeMap<PrincipalId, Watched>,
+    pub(crate) polls: BTreeMap<PrincipalId, Polled>,
     pub(crate) lookups: BTreeMap<LookupId, Lookup>,
     /// Invites to be looked up again, and when. Counts against the bound of lookups.
     pub(crate) adds: Vec<(Instant, Adding)>,
@@ -131,11 +133,8 @@ pub(crate) struct Leaving {
 /// What a lookup is for.
 #[derive(Clone, Debug)]
 pub(crate) enum Purpose {
-    /// The newest record of a contact, perhaps for a fetcher who waits.
-    Presence {
-        principal: PrincipalId,
-        fetcher: Option<RequestId>,
-    },
+    /// The newest record of a contact.
+    Presence { principal: PrincipalId, by: AskedBy },
     /// The newest card of a contact.
     Card { principal: PrincipalId },
     /// The invite record of an invite that is being used.
@@ -158,6 +157,17 @@ pub(crate) enum Purpose {
         principal: PrincipalId,
         read: Box<ReadKey>,
     },
+}
+
+/// Who asked for the newest record of a contact.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum AskedBy {
+    /// The subscription.
+    Subscription,
+    /// A fetcher, who waits.
+    Fetcher(RequestId),
+    /// The schedule of a poller.
+    Schedule,
 }
 
 /// An invite that is being used.
@@ -213,6 +223,7 @@ impl Node {
             work_asked: BTreeSet::new(),
             sheet: OwnSheet::default(),
             watched: BTreeMap::new(),
+            polls: BTreeMap::new(),
             lookups: BTreeMap::new(),
             adds: Vec::new(),
             index: BTreeMap::new(),
@@ -264,6 +275,7 @@ impl Node {
                 self.next_add(),
                 self.next_invite_end(),
                 self.next_presence(),
+                self.next_poll(),
                 self.next_closing(),
                 Some(self.next_renewal()),
                 self.next_sheet(),
@@ -344,6 +356,7 @@ impl Node {
                 self.renew_due();
                 self.add_due();
                 self.watch_due();
+                self.poll_due();
                 self.live_changed = false;
                 self.offer_letters();
                 self.publish_due();
@@ -360,6 +373,7 @@ impl Node {
         }
         self.phase = Phase::Up;
         self.interest_changed = true;
+        self.start_polls();
         self.tell(Event::NodeStarted);
     }
 
@@ -414,6 +428,9 @@ impl Node {
             Command::Fetch { contact } => self.command_fetch(request, &contact),
             Command::Subscribe { contact } => self.command_subscribe(&contact),
             Command::Unsubscribe { contact } => self.command_unsubscribe(&contact),
+            Command::Poll { contact, every } => self.command_poll(&contact, every).map(Some),
+            Command::Unpoll { contact } => self.command_unpoll(&contact).map(Some),
+            Command::ListPolls => Ok(Some(self.command_list_polls())),
             Command::ListPresence => Ok(Some(self.command_list_presence())),
             Command::Consumer { name, from } => self.command_consumer(&name, from).map(Some),
             Command::Acknowledge { name, number } => self.command_acknowledge(&name, number).map(Some),
@@ -574,8 +591,8 @@ impl Node {
         done.found
             .sort_by_key(|(beacon, _)| std::cmp::Reverse(beacon.sequence()));
         match done.purpose {
-            Purpose::Presence { principal, fetcher } => {
-                self.on_presence_looked_up(&principal, fetcher, &done.found, answered);
+            Purpose::Presence { principal, by } => {
+                self.on_presence_looked_up(&principal, by, &done.found, answered);
             }
             Purpose::Card { principal } => self.on_card_looked_up(&principal, &done.found),
             Purpose::InviteRecord { adding } | Purpose::InviterCard { adding, .. } if self.was_answered(&adding) => {}
@@ -605,7 +622,8 @@ impl Node {
         {
             match purpose {
                 Purpose::Presence {
-                    fetcher: Some(request), ..
+                    by: AskedBy::Fetcher(request),
+                    ..
                 } => self.reply(request, Err(CommandError::Stopping)),
                 Purpose::InviteRecord { adding } | Purpose::InviterCard { adding, .. } => {
                     self.reply(adding.request, Err(CommandError::Stopping));
@@ -620,7 +638,10 @@ impl Node {
                     ..
                 }
                 | Purpose::PublicCard { adding, .. } => self.reply(adding.request, Err(CommandError::Stopping)),
-                Purpose::Presence { fetcher: None, .. }
+                Purpose::Presence {
+                    by: AskedBy::Subscription | AskedBy::Schedule,
+                    ..
+                }
                 | Purpose::Card { .. }
                 | Purpose::Sheet {
                     wanted: SheetFor::Renewal,

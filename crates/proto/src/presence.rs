@@ -2,6 +2,7 @@
 
 pub mod belief;
 mod own;
+pub(crate) mod poller;
 pub mod presentity;
 pub mod watcher;
 

@@ -355,6 +355,7 @@ impl Node {
             subscription: Some(SubscriptionState::Active),
             access_sequence: 0,
             problem: None,
+            poll: None,
         }
     }
 

@@ -172,6 +172,9 @@ pub struct ContactRow {
     pub access_sequence: u64,
     /// What is in the way of first contact.
     pub problem: Option<FirstContactProblem>,
+    /// Every how many milliseconds we ask for their presence; none: not on a schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<u64>,
 }
 
 impl ContactRow {

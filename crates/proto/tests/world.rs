@@ -43,6 +43,8 @@ mod network;
 mod notification;
 #[path = "world/own.rs"]
 mod own;
+#[path = "world/poller.rs"]
+mod poller;
 #[path = "world/public.rs"]
 mod public;
 #[path = "world/removal.rs"]

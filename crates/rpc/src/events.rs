@@ -46,6 +46,8 @@ macro_rules! registry {
 registry! {
     PresenceChanged "presence.changed" (PresenceChange),
         "What is told of a contact has changed.";
+    PresencePolled "presence.polled" (PolledPresence),
+        "A poll was told something else of a contact than last time.";
     OwnPresenceChanged "presence.own_changed" (OwnPresenceChange),
         "Our own presence is another one: it was set, cleared, or is over.";
     ContactAdded "contact.added" (NewContact),

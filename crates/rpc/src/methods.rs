@@ -147,6 +147,12 @@ registry! {
         "Be notified of a contact's presence.";
     PresenceUnsubscribe "presence.unsubscribe" (OneContact) -> Subscription, [NotFound],
         "Stop being notified of a contact's presence.";
+    PresencePoll "presence.poll" (PresencePoll) -> Poll, [NotFound, Denied, RateLimited],
+        "Ask for a contact's presence on a schedule (a poller), and be told when it is another one than last time.";
+    PresenceUnpoll "presence.unpoll" (OneContact) -> Poll, [NotFound],
+        "Ask for a contact's presence on a schedule no more.";
+    PresencePolls "presence.polls" (Nothing) -> PollList, [],
+        "Who is asked on a schedule, and when.";
     PresenceList "presence.list" (Nothing) -> PresenceList, [],
         "Your own presence and that of all contacts, as known here now.";
     NetPeers "net.peers" (Nothing) -> PeerList, [],

@@ -98,6 +98,7 @@ fn print(out: &Output, event: &Event) -> Result<()> {
     };
     let rest = match event.kind.as_str() {
         "presence.changed" => format!("{}  {} -> {}", text("contact"), told("old"), told("new")),
+        "presence.polled" => format!("{}  {}", text("contact"), told("presence")),
         "subscription.changed" => format!("{}  {} -> {}", text("contact"), text("old"), text("new")),
         "presence.own_changed" => own_changed(event),
         "contact.added" | "contact.removed" | "invite.used" => text("contact"),

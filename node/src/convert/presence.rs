@@ -2,7 +2,7 @@
 //! not know.
 
 use super::rpc::{at, note, status};
-use porchlight_proto::input::{NewPresence, NewState, OwnPart, OwnPresence, Until, ViewPresence};
+use porchlight_proto::input::{NewPresence, NewState, OwnPart, OwnPresence, PollInfo, Until, ViewPresence};
 use porchlight_proto::presence::presentity::SELF;
 use porchlight_proto::rows::{OwnTuple, Projection};
 use porchlight_rpc::types;
@@ -139,6 +139,18 @@ pub fn view(view: &ViewPresence) -> types::ViewPresence {
         tuples: rich.tuples,
         details: rich.details,
         extensions: rich.extensions,
+    }
+}
+
+/// The schedule on which a contact is asked.
+#[must_use]
+pub fn poll(info: &PollInfo) -> types::Poll {
+    types::Poll {
+        contact: info.name.clone(),
+        principal: info.principal.to_string(),
+        every_ms: info.every,
+        polled_at: info.polled.map(at),
+        next_at: info.next.map(at),
     }
 }
 

@@ -214,22 +214,21 @@ fn telling(event: &Event, when: UnixMillis) -> Telling {
             principal,
             old,
             new,
-        } => {
-            let full = |it: &Told| {
-                Box::new(types::Told {
-                    contact: contact.clone(),
-                    principal: principal.to_string(),
-                    age_ms: it.issued.map(|issued| when.since(issued)),
-                    ..told(it)
-                })
-            };
-            Telling::PresenceChanged(types::PresenceChange {
-                contact: contact.clone(),
-                principal: principal.to_string(),
-                old: full(old),
-                new: full(new),
-            })
-        }
+        } => Telling::PresenceChanged(types::PresenceChange {
+            contact: contact.clone(),
+            principal: principal.to_string(),
+            old: told_then(contact, principal, old, when),
+            new: told_then(contact, principal, new, when),
+        }),
+        Event::PresencePolled {
+            contact,
+            principal,
+            told,
+        } => Telling::PresencePolled(types::PolledPresence {
+            contact: contact.clone(),
+            principal: principal.to_string(),
+            presence: told_then(contact, principal, told, when),
+        }),
         Event::OwnPresenceChanged(change) => Telling::OwnPresenceChanged(own_change(change, when)),
         Event::ContactAdded {
             contact,
@@ -300,6 +299,16 @@ fn telling(event: &Event, when: UnixMillis) -> Telling {
         }),
         Event::NodeRecovered => Telling::NodeRecovered(types::Happened {}),
     }
+}
+
+/// What was told of a contact when an event happened.
+fn told_then(contact: &str, principal: &PrincipalId, it: &Told, when: UnixMillis) -> Box<types::Told> {
+    Box::new(types::Told {
+        contact: contact.to_owned(),
+        principal: principal.to_string(),
+        age_ms: it.issued.map(|issued| when.since(issued)),
+        ..told(it)
+    })
 }
 
 fn own_change(change: &OwnPresenceChange, when: UnixMillis) -> types::OwnPresenceChange {

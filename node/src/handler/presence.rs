@@ -1,4 +1,4 @@
-//! Calls about our own presence, and the list of everybody's.
+//! Calls about our own presence, the list of everybody's, and polls.
 
 use super::{Api, unexpected, value};
 use crate::convert::presence as convert;
@@ -40,6 +40,37 @@ impl Api {
             Reply::OwnPresences { usual, views } => value(&types::PresenceShown {
                 own: convert::own(&usual),
                 views: views.iter().map(convert::view).collect(),
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(super) async fn poll(&self, params: types::PresencePoll) -> Result<Value, RpcError> {
+        self.schedule(Command::Poll {
+            contact: params.contact,
+            every: params.every_ms,
+        })
+        .await
+    }
+
+    pub(super) async fn unpoll(&self, params: types::OneContact) -> Result<Value, RpcError> {
+        self.schedule(Command::Unpoll {
+            contact: params.contact,
+        })
+        .await
+    }
+
+    async fn schedule(&self, command: Command) -> Result<Value, RpcError> {
+        match self.command(command, None).await? {
+            Reply::Poll(info) => value(&convert::poll(&info)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(super) async fn list_polls(&self) -> Result<Value, RpcError> {
+        match self.command(Command::ListPolls, None).await? {
+            Reply::Polls(polls) => value(&types::PollList {
+                polls: polls.iter().map(convert::poll).collect(),
             }),
             other => Err(unexpected(&other)),
         }

@@ -70,6 +70,7 @@ fn contact(of: &Identity) -> ContactRow {
         subscription: None,
         access_sequence: 0,
         problem: None,
+        poll: None,
     }
 }
 

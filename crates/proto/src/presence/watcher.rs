@@ -1,5 +1,5 @@
 //! The watcher (RFC 2778 section 2.2): takes in records of contacts we are subscribed to, asks for what was missed, and
-//! tells local clients when what is to be believed has changed. Subscriber, fetcher and poller in one.
+//! tells local clients when what is to be believed has changed. Subscriber and fetcher in one.
 
 use crate::access::{Action, Resource, Subject, decide};
 use crate::clock::Instant;
@@ -9,7 +9,7 @@ use crate::limits::{
     BACKGROUND_LOOKUPS, CARD_REPAIR_LAST, CARD_SPACING, DAY, LAPSED_LOOKUPS, LOOKUP_LIVE, LOOKUP_SPACING, LOOKUPS,
     PROVISIONAL_POLL, RETRY_LAST,
 };
-use crate::node::{Node, Purpose};
+use crate::node::{AskedBy, Node, Purpose};
 use crate::presence::belief::{Received, Record, belief, lease_end};
 use crate::public::SheetFor;
 use crate::publication::SLOT;
@@ -347,7 +347,7 @@ impl Node {
                 watched.repair_at = watched.repair_at.filter(|at| *at > now);
                 watched.poll_at = watched.poll_at.filter(|at| *at > now);
                 watched.not_before = now.plus(LOOKUP_SPACING);
-                self.look_for(&principal, None);
+                self.look_for(&principal, AskedBy::Subscription);
             }
             self.find_node(&principal);
             self.notice_silence(&principal);
@@ -443,7 +443,7 @@ impl Node {
     }
 
     /// Asks the network for `principal`'s newest record: today's and yesterday's address.
-    pub(crate) fn look_for(&mut self, principal: &PrincipalId, fetcher: Option<RequestId>) {
+    pub(crate) fn look_for(&mut self, principal: &PrincipalId, by: AskedBy) {
         let Some(held) = self
             .disk
             .contacts
@@ -464,7 +464,7 @@ impl Node {
             Vec::new(),
             Purpose::Presence {
                 principal: *principal,
-                fetcher,
+                by,
             },
         );
     }
@@ -483,7 +483,7 @@ impl Node {
     pub(crate) fn on_presence_looked_up(
         &mut self,
         principal: &PrincipalId,
-        fetcher: Option<RequestId>,
+        by: AskedBy,
         found: &[(VerifiedBeacon, Epoch)],
         answered: u32,
     ) {
@@ -506,9 +506,16 @@ impl Node {
             self.ask_again(principal, answered);
         }
         self.reconsider(principal);
-        if let Some(request) = fetcher {
-            let result = self.fetched(principal, newest, answered);
-            self.reply(request, result);
+        match by {
+            AskedBy::Subscription => {}
+            AskedBy::Fetcher(request) => {
+                let result = self.fetched(principal, newest, answered);
+                self.reply(request, result.map(|presence| Reply::Told(Box::new(presence))));
+            }
+            AskedBy::Schedule => {
+                let result = self.fetched(principal, newest, answered);
+                self.on_polled(principal, result);
+            }
         }
     }
 
@@ -555,7 +562,7 @@ impl Node {
         principal: &PrincipalId,
         newest: Option<&(VerifiedBeacon, Epoch)>,
         answered: u32,
-    ) -> Result<Reply, CommandError> {
+    ) -> Result<ContactPresence, CommandError> {
         let Some(contact) = self.disk.contacts.get(principal) else {
             return Err(not_found("contact", &principal.to_string()));
         };
@@ -595,7 +602,7 @@ impl Node {
                 self.believe(principal, received, from_disk, live)
             }
         };
-        Ok(Reply::Told(Box::new(self.presence_of(contact, told))))
+        Ok(self.presence_of(contact, told))
     }
 
     /// `Command::Fetch`.
@@ -611,26 +618,27 @@ impl Node {
             // We know each other no longer; what they show to everyone we may see as well.
             return self.fetch_public(request, principal);
         }
-        if contact.held.is_none()
-            && let Some(SubscriptionState::Cancelled | SubscriptionState::Refused) = contact.subscription
-        {
-            return Err(CommandError::Ended {
-                name: contact.name.clone(),
-            });
-        }
-        if contact.held.is_none() {
-            return Err(CommandError::NotGranted {
-                name: contact.name.clone(),
-            });
-        }
+        Self::check_held(contact)?;
         if self.lookups.len() >= LOOKUPS {
             return Err(CommandError::Full {
                 what: "lookup".to_owned(),
                 limit: LOOKUPS,
             });
         }
-        self.look_for(&principal, Some(request));
+        self.look_for(&principal, AskedBy::Fetcher(request));
         Ok(None)
+    }
+
+    /// Whether we hold a view of a contact to ask with.
+    pub(crate) fn check_held(contact: &ContactRow) -> Result<(), CommandError> {
+        let name = || contact.name.clone();
+        match (&contact.held, contact.subscription) {
+            (Some(_), _) => Ok(()),
+            (None, Some(SubscriptionState::Cancelled | SubscriptionState::Refused)) => {
+                Err(CommandError::Ended { name: name() })
+            }
+            (None, _) => Err(CommandError::NotGranted { name: name() }),
+        }
     }
 
     /// `Command::Subscribe`: consent is given here, by the local user, and nowhere else.

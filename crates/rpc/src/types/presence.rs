@@ -294,6 +294,36 @@ objects! {
         #[schemars(extend("enum" = SUBSCRIPTION))]
         subscription: String,
     }
+    /// The parameters of `presence.poll`.
+    #[serde(deny_unknown_fields)]
+    PresencePoll {
+        /// Which contact.
+        contact: String,
+        /// From one time to the next.
+        #[schemars(range(min = 60_000, max = 604_800_000_u64))]
+        every_ms: u64,
+    }
+    /// The schedule on which a contact is asked.
+    Poll {
+        /// The petname.
+        contact: String,
+        /// Who.
+        principal: String,
+        /// From one time to the next; not given if they are not asked.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        every_ms: Option<u64>,
+        /// When they were asked last, since the node came up.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        polled_at: Option<String>,
+        /// When they are asked next.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        next_at: Option<String>,
+    }
+    /// The reply to `presence.polls`.
+    PollList {
+        /// By petname.
+        polls: Vec<Poll>,
+    }
     /// The reply to `presence.list`.
     PresenceList {
         /// Our own.
@@ -315,6 +345,15 @@ objects! {
         old: Box<Told>,
         /// As told now.
         new: Box<Told>,
+    }
+    /// What a poll was told of a contact is something else than last time.
+    PolledPresence {
+        /// The petname.
+        contact: String,
+        /// Who.
+        principal: String,
+        /// As told when they were asked.
+        presence: Box<Told>,
     }
     /// Our own presence is another one: as usual, or as a view shows it.
     OwnPresenceChange {

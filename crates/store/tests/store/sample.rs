@@ -297,6 +297,7 @@ pub fn contact(key: u64, seed: u64) -> ContactRow {
         subscription: maybe(seed, 3, || SubscriptionState::Active),
         access_sequence: seed,
         problem: maybe(seed, 4, || FirstContactProblem::NotAdmitted),
+        poll: maybe(seed, 5, || seed),
     }
 }
 
