@@ -7,7 +7,8 @@ use crate::device_list::{DeviceList, DeviceListError, SignedDeviceList};
 use crate::envelope::EnvelopePublicKey;
 use crate::ids::{DeviceId, NodeAddress, PrincipalId};
 use crate::keys::DeviceKeys;
-use crate::limits::{ADDRESSES, PAYLOAD_BYTES, RELAYS};
+use crate::limits::{ADDRESSES, MAILBOXES, PAYLOAD_BYTES, RELAYS, STAMPS};
+use crate::mailbox::{MailboxAddress, SignedVoucher, StampBatch};
 use crate::name::{NameError, check_name};
 use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,9 @@ pub struct Bundle {
     pub addresses: Vec<NodeAddress>,
     /// Relays it keeps connections to.
     pub relays: Vec<NodeAddress>,
+    /// Where envelopes for it can be left while it is away.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub mailboxes: Vec<MailboxAddress>,
     /// When it was signed.
     pub issued: UnixMillis,
 }
@@ -96,7 +100,7 @@ impl SignedCard {
         }
         let bundle: Bundle = cbor::decode(&self.bundle, PAYLOAD_BYTES)?;
         devices.signed_by(&bundle.device, LABEL, &self.bundle, &self.signature, now)?;
-        if bundle.addresses.len() > ADDRESSES || bundle.relays.len() > RELAYS {
+        if bundle.addresses.len() > ADDRESSES || bundle.relays.len() > RELAYS || bundle.mailboxes.len() > MAILBOXES {
             return Err(CardError::TooMany);
         }
         Ok(Card {
@@ -120,6 +124,12 @@ pub struct InviteRecord {
     /// Reads the temporary view; none once the uses are spent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub view: Option<ReadKey>,
+    /// Stamps for their mailboxes, so that an introduction can be left while they are away. All who hold the invite share them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub stamps: Vec<StampBatch>,
+    /// Lets whoever has no relay register a mailbox at the inviter's.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub vouchers: Vec<SignedVoucher>,
     /// When the invite ends.
     pub expires: UnixMillis,
 }
@@ -141,6 +151,10 @@ impl InviteRecord {
         if let Some(name) = &record.name {
             check_name(name)?;
         }
+        let full = record.stamps.iter().any(|batch| batch.stamps.len() > STAMPS);
+        if full || record.stamps.len() > MAILBOXES || record.vouchers.len() > MAILBOXES {
+            return Err(CardError::TooMany);
+        }
         Ok(record)
     }
 }
@@ -157,8 +171,10 @@ pub enum CardError {
     /// It is somebody else's.
     #[error("the card is another principal's")]
     OtherPrincipal,
-    /// More addresses or relays than may be.
-    #[error("expected at most {ADDRESSES} addresses and {RELAYS} relays")]
+    /// More addresses, relays, mailboxes or stamps than may be.
+    #[error(
+        "expected at most {ADDRESSES} addresses, {RELAYS} relays, {MAILBOXES} mailboxes and {STAMPS} stamps for each"
+    )]
     TooMany,
     /// The name is none.
     #[error(transparent)]

@@ -5,7 +5,10 @@ use crate::blind::BlindedKey;
 use crate::cbor::{self, CborError};
 use crate::ids::NodeAddress;
 use crate::invite::InviteToken;
-use crate::limits::{FOLLOWED, FRAME_BYTES, RELAYS};
+use crate::limits::{FOLLOWED, FRAME_BYTES, MAILBOX_BATCH, MAILBOX_LISTED, RELAYS};
+use crate::mailbox::{Entry, Held, MailboxId, Pass, Quota, SignedOperation};
+use crate::stamp::Class;
+use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -76,6 +79,26 @@ pub enum Request {
     /// Name relays.
     #[serde(rename = "relays")]
     Relays {},
+    /// Keep this envelope for whoever owns the mailbox.
+    #[serde(rename = "mailbox.deposit")]
+    MailboxDeposit {
+        /// Which mailbox.
+        mailbox: MailboxId,
+        /// What admits it.
+        pass: Pass,
+        /// The envelope.
+        #[serde(with = "serde_bytes")]
+        envelope: Vec<u8>,
+    },
+    /// Do this with my mailbox: register, list, get, delete, close.
+    #[serde(rename = "mailbox")]
+    Mailbox(SignedOperation),
+    /// By a relay: something has arrived in your mailbox.
+    #[serde(rename = "mailbox.arrived")]
+    MailboxArrived {
+        /// Which mailbox.
+        mailbox: MailboxId,
+    },
 }
 
 /// What the other answers.
@@ -105,6 +128,37 @@ pub enum Response {
         /// At most [`RELAYS`].
         relays: Vec<NodeAddress>,
     },
+    /// The envelope is on disk.
+    #[serde(rename = "mailbox.stored")]
+    MailboxStored {
+        /// Until when it is kept, if nobody fetches it before.
+        until: UnixMillis,
+    },
+    /// The mailbox is kept.
+    #[serde(rename = "mailbox.registered")]
+    MailboxRegistered {
+        /// Until when, unless it is registered again.
+        until: UnixMillis,
+        /// What may be in it, and what is: one entry for each class.
+        quotas: Vec<Quota>,
+    },
+    /// What is in the mailbox.
+    #[serde(rename = "mailbox.list")]
+    MailboxList {
+        /// At most [`MAILBOX_LISTED`], by number.
+        entries: Vec<Entry>,
+        /// Whether there are others after them.
+        more: bool,
+    },
+    /// Envelopes: as many of those asked for as there are, and fit.
+    #[serde(rename = "mailbox.envelopes")]
+    MailboxEnvelopes {
+        /// At most [`MAILBOX_BATCH`].
+        envelopes: Vec<Held>,
+    },
+    /// It is done, and on disk.
+    #[serde(rename = "mailbox.done")]
+    MailboxDone {},
 }
 
 /// Why a request was refused.
@@ -131,6 +185,16 @@ pub enum Refusal {
     NotServed,
     /// The frame could not be read.
     Malformed,
+    /// The stamp was not minted for this mailbox, or was used for another envelope; or the work was not done.
+    Stamp,
+    /// The time of the stamp or the voucher is over, or too far ahead.
+    Time,
+    /// Envelopes of this size are not kept.
+    Size,
+    /// The mailbox, or the share of what vouched or worked for it, is full.
+    Quota,
+    /// There is no such mailbox here.
+    NoMailbox,
 }
 
 /// A frame that cannot be read.
@@ -181,8 +245,17 @@ pub fn encode_response(frame: &ResponseFrame) -> Vec<u8> {
 /// If they are none.
 pub fn decode_response(bytes: &[u8]) -> Result<ResponseFrame, FrameError> {
     let frame: ResponseFrame = cbor::decode(bytes, FRAME_BYTES)?;
-    if let Response::RelayList { relays } = &frame.response {
-        at_most(RELAYS, relays.len())?;
+    match &frame.response {
+        Response::RelayList { relays } => at_most(RELAYS, relays.len())?,
+        Response::MailboxRegistered { quotas, .. } => at_most(Class::ALL.len(), quotas.len())?,
+        Response::MailboxList { entries, .. } => at_most(MAILBOX_LISTED, entries.len())?,
+        Response::MailboxEnvelopes { envelopes } => at_most(MAILBOX_BATCH, envelopes.len())?,
+        Response::Delivered {}
+        | Response::Refused { .. }
+        | Response::RecordKept {}
+        | Response::Record { .. }
+        | Response::MailboxStored { .. }
+        | Response::MailboxDone {} => {}
     }
     Ok(frame)
 }

@@ -8,7 +8,8 @@ use crate::grant::SignedGrant;
 use crate::ids::{DeviceId, PrincipalId, RandomId};
 use crate::invite::InviteToken;
 use crate::keys::DeviceKeys;
-use crate::limits::LETTER_BYTES;
+use crate::limits::{LETTER_BYTES, LETTERS_TAKEN, MAILBOXES, STAMPS};
+use crate::mailbox::StampBatch;
 use crate::name::{NameError, check_name};
 use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ pub enum LetterBody {
         /// A view of mine for you.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         grant: Option<SignedGrant>,
+        /// Stamps for my mailboxes.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        stamps: Vec<StampBatch>,
     },
     /// A view of mine for you.
     Grant {
@@ -45,6 +49,9 @@ pub enum LetterBody {
         name: Option<String>,
         /// The grant.
         grant: SignedGrant,
+        /// Stamps for my mailboxes.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        stamps: Vec<StampBatch>,
     },
     /// Your view went silent: please send me its current generation.
     Renew {},
@@ -53,6 +60,18 @@ pub enum LetterBody {
         /// Orders it among the sender's grants: of what was said of access, the highest holds.
         #[serde(default)]
         sequence: u64,
+    },
+    /// About mailboxes: never answered by itself, except that whoever wants stamps gets some.
+    Post {
+        /// Stamps for mine.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        stamps: Vec<StampBatch>,
+        /// Mine for yours run low.
+        #[serde(skip_serializing_if = "is_false", default)]
+        wanted: bool,
+        /// Letters of yours that I took out of mine.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        taken: Vec<RandomId>,
     },
     /// I refuse what you asked.
     Refused {
@@ -162,15 +181,27 @@ impl SignedLetter {
         if letter.to != *to || letter.to_device != *to_device {
             return Err(LetterError::OtherRecipient);
         }
-        let name = match &letter.body {
-            LetterBody::Introduce { name, .. } | LetterBody::Grant { name, .. } => name.as_deref(),
-            LetterBody::Renew {} | LetterBody::Ended { .. } | LetterBody::Refused { .. } => None,
+        let (name, stamps, taken) = match &letter.body {
+            LetterBody::Introduce { name, stamps, .. } | LetterBody::Grant { name, stamps, .. } => {
+                (name.as_deref(), stamps.as_slice(), 0)
+            }
+            LetterBody::Post { stamps, taken, .. } => (None, stamps.as_slice(), taken.len()),
+            LetterBody::Renew {} | LetterBody::Ended { .. } | LetterBody::Refused { .. } => (None, [].as_slice(), 0),
         };
         if let Some(name) = name {
             check_name(name)?;
         }
+        let full = stamps.iter().any(|batch| batch.stamps.len() > STAMPS);
+        if full || stamps.len() > MAILBOXES || taken > LETTERS_TAKEN {
+            return Err(LetterError::TooMany);
+        }
         Ok((letter, devices))
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(it: &bool) -> bool {
+    !*it
 }
 
 /// A letter that does not stand.
@@ -191,6 +222,9 @@ pub enum LetterError {
     /// The sender's name is none.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// More stamps or letters taken than may be.
+    #[error("expected at most {MAILBOXES} times {STAMPS} stamps, and {LETTERS_TAKEN} letters taken")]
+    TooMany,
 }
 
 #[cfg(test)]

@@ -21,12 +21,14 @@ pub mod invite;
 pub mod keys;
 pub mod letter;
 pub mod limits;
+pub mod mailbox;
 pub mod name;
 pub mod network;
 pub mod presence;
 pub mod record;
 pub mod sheet;
 pub mod shelf;
+pub mod stamp;
 pub mod time;
 
 #[cfg(test)]

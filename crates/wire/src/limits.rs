@@ -92,6 +92,27 @@ pub const FOLLOWED: usize = 512;
 /// Arrays and maps inside one another in an unknown field: what our own objects need, and as much again.
 pub const EXTENSION_DEPTH: usize = 4;
 
+/// Mailboxes in a card: two relays, so that one may be down, and as many again while one takes another's place.
+pub const MAILBOXES: usize = 4;
+
+/// Stamps for one mailbox in one letter or invite record. With two mailboxes the letter stays in the class of 16 KiB.
+pub const STAMPS: usize = 32;
+
+/// Mailboxes that one may register with one voucher: as many as an invite has uses.
+pub const VOUCHER_USES: u8 = 100;
+
+/// Numbers in one operation on a mailbox: what is worked off at once.
+pub const MAILBOX_BATCH: usize = 32;
+
+/// Envelopes named in one list of a mailbox: some four kilobytes.
+pub const MAILBOX_LISTED: usize = 256;
+
+/// Bytes of envelopes in one answer of a mailbox: one of the largest, with room for small ones beside it, below [`FRAME_BYTES`].
+pub const MAILBOX_ANSWER_BYTES: usize = 80 * 1024;
+
+/// Letters whose arrival is confirmed in one letter.
+pub const LETTERS_TAKEN: usize = 64;
+
 /// How far a clock may be behind the one that dated a grant or a device list, in milliseconds.
 pub const SKEW: u64 = 5 * 60_000;
 

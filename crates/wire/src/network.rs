@@ -70,6 +70,13 @@ impl Network {
         self.work_bits
     }
 
+    /// Leading zero bits asked of a proof of work that registers a mailbox, or admits an envelope without a stamp: four times the
+    /// work of a beacon, because what it buys is room on somebody's disk.
+    #[must_use]
+    pub const fn mailbox_work_bits(&self) -> u8 {
+        if self.work_bits == 0 { 0 } else { self.work_bits + 2 }
+    }
+
     /// All topics of the network.
     pub fn topics(&self) -> impl Iterator<Item = TopicIndex> + use<> {
         (0..1_u16 << self.bucket_bits).map(TopicIndex)
@@ -104,9 +111,11 @@ mod tests {
         let default = Network::named(DEFAULT_NETWORK).unwrap();
         assert_eq!((default.bucket_bits(), default.work_bits()), (6, 20));
         assert_eq!(default.topics().count(), 64);
+        assert_eq!(default.mailbox_work_bits(), 22);
         let other = Network::named("home-9").unwrap();
         assert_eq!((other.bucket_bits(), other.work_bits()), (0, 0));
         assert_eq!(other.topics().count(), 1);
+        assert_eq!(other.mailbox_work_bits(), 0);
     }
 
     #[test]

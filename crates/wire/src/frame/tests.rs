@@ -1,5 +1,6 @@
 use super::*;
 use crate::ids::{Address, NodeId};
+use crate::stamp::{Day, DayWork, Stamp};
 use proptest::prelude::*;
 
 fn requests() -> Vec<Request> {
@@ -20,6 +21,26 @@ fn requests() -> Vec<Request> {
             addresses: vec![BlindedKey::from_bytes([5; 32]); 2],
         },
         Request::Relays {},
+        Request::MailboxDeposit {
+            mailbox: MailboxId::from_bytes([8; 32]),
+            pass: Pass::Stamp(Stamp::from_bytes(&[9; 35])),
+            envelope: vec![10; 4],
+        },
+        Request::MailboxDeposit {
+            mailbox: MailboxId::from_bytes([8; 32]),
+            pass: Pass::Work(DayWork {
+                day: Day(20_000),
+                nonce: 11,
+            }),
+            envelope: vec![10; 4],
+        },
+        Request::Mailbox(SignedOperation {
+            operation: vec![12; 4],
+            signature: [13; 64],
+        }),
+        Request::MailboxArrived {
+            mailbox: MailboxId::from_bytes([8; 32]),
+        },
     ]
 }
 
@@ -45,6 +66,37 @@ fn responses() -> Vec<Response> {
             beacon: Some(ByteBuf::from(vec![7; 4])),
         },
         Response::RelayList { relays: vec![relay] },
+        Response::MailboxStored {
+            until: UnixMillis(1_790_000_000_000),
+        },
+        Response::MailboxRegistered {
+            until: UnixMillis(1_790_000_000_000),
+            quotas: vec![Quota {
+                class: Class::Contact,
+                envelopes: 1,
+                most_envelopes: 2,
+                bytes: 2_048,
+                most_bytes: 4_096,
+            }],
+        },
+        Response::MailboxList {
+            entries: vec![Entry {
+                number: 14,
+                bytes: 2_048,
+                class: Class::Stranger,
+            }],
+            more: true,
+        },
+        Response::MailboxEnvelopes {
+            envelopes: vec![Held {
+                number: 14,
+                envelope: ByteBuf::from(vec![15; 4]),
+            }],
+        },
+        Response::MailboxDone {},
+        Response::Refused {
+            reason: Refusal::NoMailbox,
+        },
     ]
 }
 
@@ -88,6 +140,37 @@ fn following_too_much_is_refused() {
             got: FOLLOWED + 1
         })
     );
+}
+
+#[test]
+fn a_relay_that_says_too_much_is_not_read() {
+    let entry = Entry {
+        number: 1,
+        bytes: 2_048,
+        class: Class::Contact,
+    };
+    let held = Held {
+        number: 1,
+        envelope: ByteBuf::new(),
+    };
+    for response in [
+        Response::MailboxList {
+            entries: vec![entry; MAILBOX_LISTED + 1],
+            more: false,
+        },
+        Response::MailboxEnvelopes {
+            envelopes: vec![held; MAILBOX_BATCH + 1],
+        },
+    ] {
+        let frame = ResponseFrame {
+            exchange: ExchangeNumber(1),
+            response,
+        };
+        assert!(matches!(
+            decode_response(&encode_response(&frame)),
+            Err(FrameError::TooMany { .. })
+        ));
+    }
 }
 
 proptest! {

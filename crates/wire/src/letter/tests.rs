@@ -6,6 +6,8 @@ use crate::envelope::EnvelopeSecretKey;
 use crate::grant::{Grant, GrantError, GrantSecrets, Right};
 use crate::ids::{Address, NodeAddress, NodeId};
 use crate::keys::RootKey;
+use crate::mailbox::MailboxId;
+use crate::stamp::Stamp;
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -59,6 +61,7 @@ impl Person {
                 address: Address::parse("/ip4/127.0.0.1/tcp/4110").unwrap(),
             }],
             relays: Vec::new(),
+            mailboxes: Vec::new(),
             issued: NOW,
         };
         bundle.sign(&self.keys, &self.devices)
@@ -98,6 +101,7 @@ impl Person {
                 card: self.card.read_key(),
                 current: self.signed_card(),
                 grant: Some(self.grant_for(other)),
+                stamps: Vec::new(),
             },
         }
     }
@@ -138,6 +142,34 @@ fn a_letter_for_another_or_in_anothers_name_does_not_stand() {
         signed.verify(&alice.principal, &alice.keys.id(), LATER),
         Err(LetterError::Devices(DeviceListError::Ended(_)))
     ));
+}
+
+fn stamps(count: usize) -> StampBatch {
+    StampBatch {
+        mailbox: MailboxId::from_bytes([6; 32]),
+        stamps: vec![Stamp::from_bytes(&[7; 35]); count],
+    }
+}
+
+#[test]
+fn a_letter_with_more_stamps_than_may_be_does_not_stand() {
+    let (alice, bob) = (person(1), person(2));
+    for (batches, each, taken, stands) in [
+        (MAILBOXES, STAMPS, LETTERS_TAKEN, true),
+        (MAILBOXES + 1, 1, 0, false),
+        (1, STAMPS + 1, 0, false),
+        (0, 0, LETTERS_TAKEN + 1, false),
+    ] {
+        let mut letter = bob.introduction_to(&alice);
+        letter.body = LetterBody::Post {
+            stamps: vec![stamps(each); batches],
+            wanted: false,
+            taken: vec![RandomId::from_bytes([8; 16]); taken],
+        };
+        let signed = letter.sign(&bob.keys, &bob.devices);
+        let verified = signed.verify(&alice.principal, &alice.keys.id(), NOW);
+        assert_eq!(verified.is_ok(), stands, "{batches} {each} {taken}");
+    }
 }
 
 #[test]
@@ -251,12 +283,25 @@ fn vectors_are_as_committed() {
             current: bob.signed_card(),
             name: None,
             grant: bob.grant_for(&alice),
+            stamps: Vec::new(),
         },
         LetterBody::Renew {},
         LetterBody::Ended { sequence: 1 },
         LetterBody::Refused {
             reason: RefusalReason::Refused,
             sequence: 2,
+        },
+        LetterBody::Post {
+            stamps: vec![stamps(2)],
+            wanted: true,
+            taken: vec![RandomId::from_bytes([8; 16])],
+        },
+        LetterBody::Grant {
+            card: bob.card.read_key(),
+            current: bob.signed_card(),
+            name: None,
+            grant: bob.grant_for(&alice),
+            stamps: vec![stamps(1)],
         },
     ]
     .into_iter()
