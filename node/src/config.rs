@@ -7,7 +7,7 @@ pub mod settings;
 use file::Lines;
 use porchlight_net::{Role, inspect};
 use porchlight_store::DurabilitySetting;
-use porchlight_wire::ids::{Address, NodeAddress};
+use porchlight_wire::ids::{Address, NodeAddress, NodeId};
 use porchlight_wire::network::{DEFAULT_NETWORK, Network};
 use serde::{Deserialize, Deserializer};
 use settings::{Origin, setting};
@@ -18,6 +18,12 @@ use tracing_subscriber::EnvFilter;
 
 /// The file's name in the home.
 pub const FILE: &str = "config.toml";
+
+/// Mailboxes of one node at most: senders use no more than two.
+const MAILBOX_RELAYS: usize = 2;
+
+/// The largest room for others' envelopes, in mebibytes: a tebibyte.
+const MOST_ROOM: u64 = 1 << 20;
 
 /// Something in a configuration that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +94,8 @@ pub struct Config {
     pub presence: Presence,
     /// What stands in our card.
     pub card: Card,
+    /// Mailboxes: this node's at relays, and, in the relay role, those it keeps for others.
+    pub mailboxes: Mailboxes,
     /// How the network is found, and its paces.
     pub net: Net,
     /// How the store keeps its promises.
@@ -116,6 +124,23 @@ pub struct Presence {
 pub struct Card {
     /// Whether our addresses stand in our card.
     pub addresses: bool,
+}
+
+/// `[mailboxes]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mailboxes {
+    /// At how many relays this node has one.
+    pub relays: usize,
+    /// In the relay role: whether it keeps mailboxes for others.
+    pub keep: bool,
+    /// In the relay role: nodes that may have large ones.
+    #[serde(deserialize_with = "nodes")]
+    pub nodes: BTreeSet<NodeId>,
+    /// In the relay role: whether others may have small ones.
+    pub strangers: bool,
+    /// In the relay role: mebibytes of envelopes in all.
+    pub room_mib: u64,
 }
 
 /// `[net]`
@@ -165,6 +190,7 @@ impl Default for Config {
             seed_peers: Vec::new(),
             presence: Presence::default(),
             card: Card::default(),
+            mailboxes: Mailboxes::default(),
             net: Net::default(),
             store: Store::default(),
             log: Log::default(),
@@ -185,6 +211,18 @@ impl Default for Presence {
 impl Default for Card {
     fn default() -> Self {
         Self { addresses: true }
+    }
+}
+
+impl Default for Mailboxes {
+    fn default() -> Self {
+        Self {
+            relays: MAILBOX_RELAYS,
+            keep: true,
+            nodes: BTreeSet::new(),
+            strangers: true,
+            room_mib: 256,
+        }
     }
 }
 
@@ -406,6 +444,15 @@ impl Config {
                 ));
             }
         }
+        let mailboxes = &self.mailboxes;
+        if mailboxes.relays > MAILBOX_RELAYS {
+            let message = format!("expected 0 to {MAILBOX_RELAYS}, got {}", mailboxes.relays);
+            wrong.push(("mailboxes.relays", message));
+        }
+        if !(1..=MOST_ROOM).contains(&mailboxes.room_mib) {
+            let message = format!("expected 1 to {MOST_ROOM}, got {}", mailboxes.room_mib);
+            wrong.push(("mailboxes.room_mib", message));
+        }
         if let Err(error) = EnvFilter::try_new(&self.log.filter) {
             wrong.push(("log.filter", format!("'{}' is no filter: {error}", self.log.filter)));
         }
@@ -468,9 +515,19 @@ listen = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"]
 #follow = false
 
 [card]
-# Whether contacts learn this node's addresses, so that they can reach it directly. Without them nobody can deliver
-# anything to this node, so nobody can use its invites.
+# Whether contacts learn this node's addresses, so that they can reach it directly. Without them what is for this node
+# comes by its mailboxes at relays only.
 #addresses = true
+
+[mailboxes]
+# At how many relays this node has a mailbox, where letters wait for it while it is away.
+#relays = 2
+# In the relay role: whether to keep mailboxes for others; for which nodes large ones, whose owners may also let their
+# friends in; whether for others small ones; and how much in all.
+#keep = true
+#nodes = []
+#strangers = true
+#room_mib = 256
 
 [net]
 # Announce this node on the local network, and look for others there: contacts on one network segment find each other
@@ -514,6 +571,13 @@ fn parse_role(text: &str) -> Result<Role, String> {
         "relay" => Ok(Role::Relay),
         other => Err(format!("expected 'ordinary' or 'relay', got '{other}'")),
     }
+}
+
+fn nodes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<NodeId>, D::Error> {
+    Vec::<String>::deserialize(deserializer)?
+        .iter()
+        .map(|text| text.parse().map_err(serde::de::Error::custom))
+        .collect()
 }
 
 fn seed_peers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<NodeAddress>, D::Error> {

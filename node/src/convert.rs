@@ -97,6 +97,11 @@ pub fn net_command(effect: Effect) -> Option<NetCommand> {
             response,
         },
         Effect::Keep { contacts } => NetCommand::Keep { contacts },
-        Effect::Reply { .. } | Effect::Events { .. } | Effect::Work { .. } | Effect::Halt => return None,
+        Effect::Reply { .. }
+        | Effect::Events { .. }
+        | Effect::Work { .. }
+        | Effect::DayWork { .. }
+        | Effect::HandOut { .. }
+        | Effect::Halt => return None,
     })
 }

@@ -5,11 +5,13 @@
 use crate::clock::TimeSource;
 use crate::convert::{net_command, net_input};
 use anyhow::{Context, Result};
-use porchlight_net::{Net, NetEvent};
-use porchlight_proto::input::RequestId;
+use porchlight_net::{Net, NetCommand, NetEvent};
+use porchlight_proto::input::{ExchangeId, RequestId};
 use porchlight_proto::{Command, CommandError, Effect, Input, Node, Reply, Snapshot, Step};
 use porchlight_store::Store;
 use porchlight_wire::beacon::find_work;
+use porchlight_wire::frame::{Refusal, Response};
+use porchlight_wire::mailbox::MailboxId;
 use porchlight_wire::record::Place;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -22,6 +24,22 @@ const CALLS: usize = 256;
 
 /// Nonces tried between two looks at whether the node is still there.
 const WORK_SLICE: u64 = 1 << 18;
+
+/// What a proof of work is for.
+#[derive(Clone, Copy, Debug)]
+enum WorkFor {
+    Place(Place),
+    Mailbox([u8; 32]),
+}
+
+impl WorkFor {
+    const fn as_bytes(&self) -> &[u8; 32] {
+        match self {
+            Self::Place(place) => place.as_bytes(),
+            Self::Mailbox(challenge) => challenge,
+        }
+    }
+}
 
 /// What reaches the driver from its handles.
 #[derive(Debug)]
@@ -97,10 +115,11 @@ pub struct Driver<T> {
     replies: BTreeMap<RequestId, oneshot::Sender<Result<Reply, CommandError>>>,
     last_request: u64,
     newest_event: watch::Sender<u64>,
-    worked: mpsc::Receiver<(Place, u64)>,
-    worker: mpsc::Sender<(Place, u64)>,
-    /// Proofs of work that were asked for and are not begun. The core asks once for each place it publishes at.
-    work: VecDeque<(Place, u8)>,
+    worked: mpsc::Receiver<(WorkFor, u64)>,
+    worker: mpsc::Sender<(WorkFor, u64)>,
+    /// Proofs of work that were asked for and are not begun. The core asks once for each place it publishes at, and for few
+    /// envelopes at a time.
+    work: VecDeque<(WorkFor, u8)>,
     working: bool,
     halted: bool,
 }
@@ -176,8 +195,8 @@ impl<T: TimeSource> Driver<T> {
         if let Ok(message) = self.messages.try_recv() {
             return self.on_message(message);
         }
-        let (place, nonce) = self.worked.try_recv().ok()?;
-        Some(self.on_worked(place, nonce))
+        let (what, nonce) = self.worked.try_recv().ok()?;
+        Some(self.on_worked(what, nonce))
     }
 
     /// The next input; none if something was dealt with that is none.
@@ -193,15 +212,18 @@ impl<T: TimeSource> Driver<T> {
         tokio::select! {
             event = self.net_events.recv() => Ok(Some(net_input(event.context("the network has ended")?))),
             Some(message) = self.messages.recv() => Ok(self.on_message(message)),
-            Some((place, nonce)) = self.worked.recv() => Ok(Some(self.on_worked(place, nonce))),
+            Some((what, nonce)) = self.worked.recv() => Ok(Some(self.on_worked(what, nonce))),
             () = asleep => Ok(Some(Input::Deadline)),
         }
     }
 
-    fn on_worked(&mut self, place: Place, nonce: u64) -> Input {
+    fn on_worked(&mut self, what: WorkFor, nonce: u64) -> Input {
         self.working = false;
         self.work_on();
-        Input::Worked { place, nonce }
+        match what {
+            WorkFor::Place(place) => Input::Worked { place, nonce },
+            WorkFor::Mailbox(challenge) => Input::DayWorked { challenge, nonce },
+        }
     }
 
     fn on_message(&mut self, message: Message) -> Option<Input> {
@@ -257,9 +279,18 @@ impl<T: TimeSource> Driver<T> {
                 self.newest_event.send_replace(newest);
             }
             Effect::Work { place, bits } => {
-                self.work.push_back((place, bits));
+                self.work.push_back((WorkFor::Place(place), bits));
                 self.work_on();
             }
+            Effect::DayWork { challenge, bits } => {
+                self.work.push_back((WorkFor::Mailbox(challenge), bits));
+                self.work_on();
+            }
+            Effect::HandOut {
+                exchange,
+                mailbox,
+                numbers,
+            } => self.hand_out(exchange, mailbox, numbers),
             Effect::Halt => self.halted = true,
             other => {
                 if let Some(command) = net_command(other) {
@@ -270,12 +301,31 @@ impl<T: TimeSource> Driver<T> {
         Ok(())
     }
 
+    /// Answers with envelopes that are on disk, beside the loop: reading them holds up nothing else.
+    fn hand_out(&self, exchange: ExchangeId, mailbox: MailboxId, numbers: Vec<u64>) {
+        let reader = self.store.events();
+        let net = self.net.clone();
+        tokio::spawn(async move {
+            let response = match reader.envelopes(mailbox, numbers).await {
+                Ok(envelopes) => Response::MailboxEnvelopes { envelopes },
+                Err(error) => {
+                    tracing::error!(%error, "envelopes in a mailbox cannot be given out");
+                    let reason = Refusal::Full;
+                    Response::Refused { reason }
+                }
+            };
+            let exchange = exchange.0;
+            // A network that has ended answers nobody.
+            let _ = net.command(NetCommand::Respond { exchange, response }).await;
+        });
+    }
+
     /// Finds proofs of work beside the loop, one after the other: whatever else the machine does goes on.
     fn work_on(&mut self) {
         if self.working {
             return;
         }
-        let Some((place, bits)) = self.work.pop_front() else {
+        let Some((what, bits)) = self.work.pop_front() else {
             return;
         };
         self.working = true;
@@ -283,9 +333,9 @@ impl<T: TimeSource> Driver<T> {
         tokio::task::spawn_blocking(move || {
             let mut start = 0;
             while !worker.is_closed() {
-                if let Some(nonce) = find_work(place.as_bytes(), bits, start, WORK_SLICE) {
+                if let Some(nonce) = find_work(what.as_bytes(), bits, start, WORK_SLICE) {
                     // A driver that has ended needs no nonce.
-                    let _ = worker.blocking_send((place, nonce));
+                    let _ = worker.blocking_send((what, nonce));
                     return;
                 }
                 start += WORK_SLICE;

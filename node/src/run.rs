@@ -9,6 +9,7 @@ use crate::home::{self, Home};
 use crate::passphrase::Source;
 use anyhow::{Context, Result};
 use porchlight_net::{Net, NetConfig, Role, Timing};
+use porchlight_proto::relay::Mailkeeping;
 use porchlight_proto::{Command, Node};
 use porchlight_rpc::Server;
 use std::io::{IsTerminal, Write};
@@ -65,6 +66,12 @@ pub async fn run(home: &Path, layers: Layers, home_open: Home) -> Result<()> {
         card_addresses: config.card.addresses,
         follow: config.presence.follow,
         seed_peers: config.seed_peers.clone(),
+        // A relay is there: what is for it needs no place to wait.
+        mailboxes: match config.role {
+            Role::Ordinary => config.mailboxes.relays,
+            Role::Relay => 0,
+        },
+        mailkeeping: mailkeeping(&config),
     };
     let store = opened.store.clone();
     let core = Node::restore(opened.snapshot, core_config, home::os_seed()?, now);
@@ -85,6 +92,16 @@ pub async fn run(home: &Path, layers: Layers, home_open: Home) -> Result<()> {
     // Waiting makes sure that calls were answered, and the socket is gone, before the process is.
     let _ = serving.await;
     ended
+}
+
+/// What this node keeps for others, if it does.
+fn mailkeeping(config: &Config) -> Option<Mailkeeping> {
+    let mailboxes = &config.mailboxes;
+    (config.role == Role::Relay && mailboxes.keep).then(|| Mailkeeping {
+        nodes: mailboxes.nodes.clone(),
+        strangers: mailboxes.strangers,
+        room: mailboxes.room_mib << 20,
+    })
 }
 
 fn net_config(config: &Config, transport: &[u8; 32]) -> NetConfig {

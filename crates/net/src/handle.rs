@@ -271,7 +271,7 @@ pub enum NetEvent {
         /// Who.
         node: NodeId,
     },
-    /// A node asks something that is for the core to answer: `deliver`.
+    /// A node asks something that is for the core to answer: a letter, or something about a mailbox.
     Request {
         /// Who.
         from: NodeId,

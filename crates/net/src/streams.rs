@@ -34,6 +34,9 @@ const ANSWER_BYTES: usize = 256;
 /// are between two writes to somebody who reads. With as many streams as there may be, it is as much again as all share.
 const OWN_BYTES: usize = 16 << 10;
 
+/// What an entry in the list of a mailbox costs.
+const ENTRY_BYTES: usize = 64;
+
 /// How long one answer may take to be written: whoever does not read that long loses the stream.
 const WRITE: Duration = Duration::from_secs(10);
 
@@ -153,7 +156,15 @@ impl Answers {
             | Response::Delivered {}
             | Response::Refused { .. }
             | Response::RecordKept {}
+            | Response::MailboxStored { .. }
+            | Response::MailboxRegistered { .. }
+            | Response::MailboxDone {}
             | Response::RelayList { .. } => ANSWER_BYTES,
+            Response::MailboxList { entries, .. } => ANSWER_BYTES + entries.len() * ENTRY_BYTES,
+            Response::MailboxEnvelopes { envelopes } => {
+                let bodies: usize = envelopes.iter().map(|held| held.envelope.len()).sum();
+                ANSWER_BYTES + bodies
+            }
         };
         let Some(charge) = self.own.take(bytes).or_else(|| self.shared.take(bytes)) else {
             return false;

@@ -228,6 +228,7 @@ impl Node {
             card: self.disk.identity.card.read_key(),
             current: self.own_card(),
             grant: Some(grant),
+            stamps: Vec::new(),
         };
         let before = self
             .disk
@@ -237,6 +238,10 @@ impl Node {
         self.drop_letters_to(&principal);
         self.put_contact(row.clone());
         self.forget_former(&principal);
+        self.keep_stamps(&principal, &record.stamps);
+        if let Some(card) = self.cards.get(&principal).cloned() {
+            self.use_vouchers(&record.vouchers, &card);
+        }
         if let Some(before) = before
             && before.view != adding.view
         {
@@ -366,6 +371,7 @@ impl Node {
             current: self.own_card(),
             name: self.config.name.clone(),
             grant,
+            stamps: Vec::new(),
         };
         self.write_letter(from, body, Admission::Open);
         if newcomer {

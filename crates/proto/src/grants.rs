@@ -131,6 +131,7 @@ impl Node {
                 card: self.disk.identity.card.read_key(),
                 current: self.own_card(),
                 grant: Some(grant),
+                stamps: Vec::new(),
             };
             self.write_letter(*to, body, admission);
         } else {
@@ -139,6 +140,7 @@ impl Node {
                 current: self.own_card(),
                 name: self.config.name.clone(),
                 grant,
+                stamps: Vec::new(),
             };
             self.write_letter(*to, body, Admission::Open);
         }

@@ -2,6 +2,7 @@
 
 use crate::event::{FirstContactProblem, Told};
 use crate::health::Condition;
+use crate::relays::{KeepingInfo, RelayInfo};
 use crate::rows::{OwnState, OwnTuple, Projection, Status, SubscriptionState};
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::cbor::Value;
@@ -131,6 +132,13 @@ pub enum Input {
     Worked {
         /// For which place.
         place: Place,
+        /// The nonce.
+        nonce: u64,
+    },
+    /// A proof of work for an envelope or a mailbox is found.
+    DayWorked {
+        /// What it is over.
+        challenge: [u8; 32],
         /// The nonce.
         nonce: u64,
     },
@@ -288,6 +296,17 @@ pub enum Command {
         /// The last event dealt with.
         number: u64,
     },
+    /// Have a mailbox at this relay rather than at others; or no longer.
+    UseRelay {
+        /// Which.
+        relay: NodeAddress,
+        /// No longer.
+        stop: bool,
+    },
+    /// Relays that are known by name, and the mailboxes there.
+    ListRelays,
+    /// What is kept in mailboxes here.
+    Keeping,
     /// How the core finds itself.
     Condition,
     /// Say goodbye and end.
@@ -461,6 +480,12 @@ pub enum Reply {
         /// The newest event there is.
         newest: u64,
     },
+    /// To `UseRelay`.
+    Relay(RelayInfo),
+    /// To `ListRelays`.
+    Relays(Vec<RelayInfo>),
+    /// To `Keeping`; none: this node keeps none.
+    Keeping(Option<KeepingInfo>),
     /// To `Condition`.
     Condition(Box<Condition>),
     /// To `Stop`.

@@ -97,6 +97,7 @@ impl Node {
             .iter()
             .filter(|(principal, _)| !self.is_public_only(principal))
             .flat_map(|(_, card)| card.bundle.addresses.iter())
+            .chain(self.relays_to_keep())
             .filter(|address| address.node != self.config.node)
             .cloned()
             .collect();
@@ -104,6 +105,13 @@ impl Node {
             self.sent.keep.clone_from(&keep);
             self.step.effect(Effect::Keep { contacts: keep });
         }
+    }
+
+    /// Relays that `net` does not stay connected to by itself, because they are no seed peers.
+    fn relays_to_keep(&self) -> impl Iterator<Item = &NodeAddress> {
+        let ours = self.disk.mailboxes.values().map(|row| &row.relay);
+        ours.chain(&self.disk.chosen_relays)
+            .filter(|relay| !self.config.seed_peers.iter().any(|seed| seed.node == relay.node))
     }
 
     /// Whether `node` is named by any contact's card.

@@ -1,20 +1,23 @@
 //! Letters: the outbox that offers them until they are delivered, and what becomes of those that come in. A letter is
-//! acknowledged only after what it led to is on disk; offering one again is harmless.
+//! acknowledged only after what it led to is on disk; offering one again is harmless. It is offered over a connection that is up,
+//! then by dialling, then left in the recipient's mailboxes.
 
 use crate::clock::Instant;
 use crate::contacts::Introduction;
 use crate::event::{Event, FirstContactProblem};
 use crate::input::ExchangeId;
 use crate::limits::{
-    CARD_SPACING, LETTER_LIFE, LETTERS, LETTERS_IN_FLIGHT, RETRY_FIRST, RETRY_LAST, STRANGER_BURST, STRANGER_REFILL,
+    CARD_SPACING, LETTER_LIFE, LETTERS, LETTERS_IN_FLIGHT, RETRY_FIRST, RETRY_LAST, STAMPS_GIVEN, STORED_RETRY,
+    STRANGER_BURST, STRANGER_REFILL, TAKEN,
 };
 use crate::node::Node;
-use crate::rows::{LetterRow, SubscriptionState};
+use crate::rows::{Item, LetterRow, SubscriptionState, TakenRow};
 use crate::step::{Effect, Write};
 use porchlight_wire::envelope;
 use porchlight_wire::frame::{Admission, Refusal, Request, Response};
 use porchlight_wire::ids::{Address, NodeId, PrincipalId, RandomId};
 use porchlight_wire::letter::{Letter, LetterBody, SignedLetter};
+use porchlight_wire::limits::{LETTERS_TAKEN, STAMPS};
 use rand_core::Rng;
 use std::collections::BTreeMap;
 
@@ -50,9 +53,11 @@ impl Node {
         self.write(Write::PutLetter(row));
     }
 
-    /// Drops what waits for `to` and speaks of our access rules: a newer letter replaces it. What we ask of them stays.
+    /// Drops what waits for `to` and speaks of our access rules: a newer letter replaces it. What we ask of them stays, and what
+    /// is about mailboxes.
     pub(crate) fn drop_letters_to(&mut self, to: &PrincipalId) {
-        self.drop_letters(|letter| letter.to == *to && !matches!(letter.body, LetterBody::Renew {}));
+        let of_access = |body: &LetterBody| !matches!(body, LetterBody::Renew {} | LetterBody::Post { .. });
+        self.drop_letters(|letter| letter.to == *to && of_access(&letter.body));
     }
 
     /// Drops introductions that wait for `to`.
@@ -69,8 +74,21 @@ impl Node {
             .map(|letter| letter.id)
             .collect();
         for id in ids {
-            self.write(Write::DeleteLetter(id));
-            self.outbox.attempts.remove(&id);
+            self.forget_letter(id);
+        }
+    }
+
+    /// A letter does not wait any more, wherever it was left.
+    fn forget_letter(&mut self, id: RandomId) {
+        self.write(Write::DeleteLetter(id));
+        self.outbox.attempts.remove(&id);
+        self.drop_parcels(Item::Letter(id));
+    }
+
+    /// This letter can be offered now.
+    pub(crate) fn letter_due(&mut self, id: &RandomId) {
+        if let Some(attempt) = self.outbox.attempts.get_mut(id) {
+            attempt.not_before = Instant(0);
         }
     }
 
@@ -141,12 +159,12 @@ impl Node {
             return;
         };
         if row.created.plus(LETTER_LIFE) <= self.clock.unix {
-            self.write(Write::DeleteLetter(id));
-            self.outbox.attempts.remove(&id);
+            self.forget_letter(id);
             self.forget_former(&row.to);
             return;
         }
         let Some((to, addresses)) = self.node_of(&row.to) else {
+            self.leave_letter(&row);
             self.offer_later(id, &row.to);
             return;
         };
@@ -189,8 +207,11 @@ impl Node {
         let mut body = row.body.clone();
         match &mut body {
             // The letter may have waited; what it says about how to reach us is true today.
-            LetterBody::Introduce { current, .. } | LetterBody::Grant { current, .. } => *current = self.own_card(),
-            LetterBody::Renew {} | LetterBody::Ended { .. } | LetterBody::Refused { .. } => {}
+            LetterBody::Introduce { current, stamps, .. } | LetterBody::Grant { current, stamps, .. } => {
+                *current = self.own_card();
+                *stamps = self.mint_stamps(STAMPS_GIVEN);
+            }
+            LetterBody::Renew {} | LetterBody::Ended { .. } | LetterBody::Refused { .. } | LetterBody::Post { .. } => {}
         }
         let letter = Letter {
             id: row.id,
@@ -211,9 +232,14 @@ impl Node {
     fn offer_later(&mut self, id: RandomId, to: &PrincipalId) {
         let jitter = u64::from(self.rng.next_u32() % 1_000);
         let now = self.clock.instant;
+        let stored = self.is_stored(Item::Letter(id));
         let attempt = self.outbox.attempts.entry(id).or_default();
         attempt.in_flight = false;
-        let wait = RETRY_FIRST.saturating_mul(1 << attempt.tries.min(10)).min(RETRY_LAST);
+        let wait = if stored {
+            STORED_RETRY
+        } else {
+            RETRY_FIRST.saturating_mul(1 << attempt.tries.min(10)).min(RETRY_LAST)
+        };
         attempt.not_before = now.plus(wait / 2 + wait / 2 * jitter / 1_000);
         let asked = self.outbox.card_asked.get(to).copied();
         if asked.is_none_or(|at| now.since(at) >= CARD_SPACING) {
@@ -241,9 +267,14 @@ impl Node {
         match response {
             Response::Delivered {} => self.letter_delivered(&row),
             Response::Refused { reason } => self.letter_refused(&row, *reason),
-            Response::RecordKept {} | Response::Record { .. } | Response::RelayList { .. } => {
-                self.offer_later(id, &row.to);
-            }
+            Response::RecordKept {}
+            | Response::Record { .. }
+            | Response::RelayList { .. }
+            | Response::MailboxStored { .. }
+            | Response::MailboxRegistered { .. }
+            | Response::MailboxList { .. }
+            | Response::MailboxEnvelopes { .. }
+            | Response::MailboxDone {} => self.offer_later(id, &row.to),
         }
     }
 
@@ -260,15 +291,53 @@ impl Node {
             perhaps_processed,
             "a letter was not delivered; it will be offered again"
         );
-        if matches!(row.body, LetterBody::Introduce { .. }) {
+        self.leave_letter(&row);
+        if matches!(row.body, LetterBody::Introduce { .. }) && !self.is_stored(Item::Letter(id)) {
             self.set_problem(&row.to, Some(FirstContactProblem::Unreachable));
         }
         self.offer_later(id, &row.to);
     }
 
+    /// The recipient cannot be reached: the letter is left in their mailboxes, if they have any.
+    fn leave_letter(&mut self, row: &LetterRow) {
+        let (to, sealed) = (row.to, row.clone());
+        self.post(Item::Letter(row.id), to, |node| node.seal_letter(&sealed));
+    }
+
+    /// A relay keeps one of our letters. It goes on waiting here: relays lose things, and only the recipient can say that it
+    /// is there. What needs no answer is done with.
+    pub(crate) fn letter_stored(&mut self, id: &RandomId) {
+        let Some(row) = self.disk.letters.get(id).cloned() else {
+            return self.drop_parcels(Item::Letter(*id));
+        };
+        if matches!(row.body, LetterBody::Introduce { .. }) {
+            self.set_problem(&row.to, None);
+        }
+        if !self.is_stored(Item::Letter(*id)) {
+            return;
+        }
+        if matches!(row.body, LetterBody::Post { .. }) {
+            return self.forget_letter(*id);
+        }
+        let later = self.clock.instant.plus(STORED_RETRY);
+        if let Some(attempt) = self.outbox.attempts.get_mut(id)
+            && !attempt.in_flight
+        {
+            attempt.not_before = attempt.not_before.max(later);
+        }
+    }
+
+    /// A relay will not keep one of our letters.
+    pub(crate) fn letter_not_stored(&mut self, id: &RandomId) {
+        if let Some(row) = self.disk.letters.get(id).cloned()
+            && matches!(row.body, LetterBody::Introduce { .. })
+        {
+            self.set_problem(&row.to, Some(FirstContactProblem::Unreachable));
+        }
+    }
+
     fn letter_delivered(&mut self, row: &LetterRow) {
-        self.write(Write::DeleteLetter(row.id));
-        self.outbox.attempts.remove(&row.id);
+        self.forget_letter(row.id);
         if matches!(row.body, LetterBody::Introduce { .. }) {
             self.set_problem(&row.to, None);
         }
@@ -294,7 +363,12 @@ impl Node {
             Refusal::NotAdmitted => FirstContactProblem::NotAdmitted,
             // The card may be another one now, a clock may be wrong, or there was no room: all can be better next time. What
             // never stands is given up when its time is over.
-            Refusal::Invalid
+            Refusal::Stamp
+            | Refusal::Time
+            | Refusal::Size
+            | Refusal::Quota
+            | Refusal::NoMailbox
+            | Refusal::Invalid
             | Refusal::CannotOpen
             | Refusal::Outdated
             | Refusal::Full
@@ -308,8 +382,7 @@ impl Node {
                 return;
             }
         };
-        self.write(Write::DeleteLetter(row.id));
-        self.outbox.attempts.remove(&row.id);
+        self.forget_letter(row.id);
         self.forget_former(&row.to);
         if matches!(row.body, LetterBody::Renew {}) {
             // They do not know us any more: what was granted has ended.
@@ -343,13 +416,45 @@ impl Node {
 
     /// An envelope came in over a connection. What is answered leaves only after what it led to is on disk.
     pub(crate) fn on_deliver(&mut self, from: NodeId, admission: &Admission, envelope: &[u8]) -> Response {
-        match self.open_letter(from, admission, envelope) {
+        match self.admit_letter(from, admission) {
+            Ok(()) => {}
+            Err(reason) => return Response::Refused { reason },
+        }
+        match self.open_letter(Way::Connection(admission), envelope) {
             Ok(()) => Response::Delivered {},
             Err(reason) => Response::Refused { reason },
         }
     }
 
-    fn open_letter(&mut self, from: NodeId, admission: &Admission, envelope: &[u8]) -> Result<(), Refusal> {
+    /// An envelope was taken out of one of our mailboxes, where the relay has judged what admits it. True if it is done with and
+    /// can be deleted there, once this step is on disk.
+    pub(crate) fn take_from_mailbox(&mut self, envelope: &[u8]) -> bool {
+        match self.open_letter(Way::Mailbox, envelope) {
+            Ok(()) => true,
+            // There is no room now, and may be later.
+            Err(Refusal::Full | Refusal::TooMany) => false,
+            Err(
+                reason @ (Refusal::InviteUsedUp
+                | Refusal::InviteExpired
+                | Refusal::NotAdmitted
+                | Refusal::CannotOpen
+                | Refusal::Invalid
+                | Refusal::Outdated
+                | Refusal::NotServed
+                | Refusal::Malformed
+                | Refusal::Stamp
+                | Refusal::Time
+                | Refusal::Size
+                | Refusal::Quota
+                | Refusal::NoMailbox),
+            ) => {
+                tracing::debug!(?reason, "a letter in a mailbox is for nothing");
+                true
+            }
+        }
+    }
+
+    fn admit_letter(&mut self, from: NodeId, admission: &Admission) -> Result<(), Refusal> {
         // Admission comes first: opening an envelope is work, and a stranger gets only so much of it. Those who show an
         // invite have a share of their own, so that a flood of others does not keep them out.
         let now = self.clock.instant;
@@ -361,6 +466,10 @@ impl Node {
             Admission::Open if self.is_contact_node(from) => {}
             Admission::Open => spend(&mut self.stranger_credit, now)?,
         }
+        Ok(())
+    }
+
+    fn open_letter(&mut self, way: Way<'_>, envelope: &[u8]) -> Result<(), Refusal> {
         let plaintext = envelope::open(envelope, &self.disk.identity.envelope).map_err(|_| Refusal::CannotOpen)?;
         let signed = SignedLetter::from_bytes(&plaintext).map_err(|_| Refusal::Invalid)?;
         let (letter, devices) = signed
@@ -381,14 +490,102 @@ impl Node {
             // By a device that may no longer speak for them.
             return Err(Refusal::Outdated);
         }
-        self.take_letter(&letter, &devices, admission)
+        match way {
+            Way::Connection(admission) => self.take_letter(&letter, &devices, Some(admission)),
+            Way::Mailbox => {
+                if self.disk.taken.contains_key(&(letter.from, letter.id)) {
+                    return Ok(());
+                }
+                if letter.created.plus(LETTER_LIFE) <= self.clock.unix {
+                    // So old that it may have been taken and forgotten.
+                    return Err(Refusal::Outdated);
+                }
+                self.take_letter(&letter, &devices, None)?;
+                self.letter_taken(&letter);
+                Ok(())
+            }
+        }
+    }
+
+    /// A letter out of a mailbox was dealt with: it is not taken again, and its sender is told, unless the answer tells as much.
+    fn letter_taken(&mut self, letter: &Letter) {
+        let now = self.clock.unix;
+        if self.disk.taken.len() >= TAKEN {
+            let over: Vec<TakenRow> = self
+                .disk
+                .taken
+                .values()
+                .filter(|row| row.until <= now)
+                .cloned()
+                .collect();
+            let oldest = self.disk.taken.values().min_by_key(|row| row.until).cloned();
+            for row in over.into_iter().chain(oldest) {
+                self.write(Write::DeleteTaken(row.from, row.letter));
+            }
+        }
+        self.write(Write::PutTaken(TakenRow {
+            from: letter.from,
+            letter: letter.id,
+            until: letter.created.plus(LETTER_LIFE),
+        }));
+        let confirmed = match &letter.body {
+            LetterBody::Grant { .. } | LetterBody::Renew {} | LetterBody::Ended { .. } | LetterBody::Refused { .. } => {
+                true
+            }
+            // The grant is the answer to one, and to the other there is none.
+            LetterBody::Introduce { .. } | LetterBody::Post { .. } => false,
+        };
+        if !confirmed || !self.disk.contacts.contains_key(&letter.from) {
+            return;
+        }
+        let waiting = self.disk.letters.values().find(|row| {
+            let room = matches!(&row.body, LetterBody::Post { taken, .. } if taken.len() < LETTERS_TAKEN);
+            // What was offered may have been taken: more cannot be said in the same letter.
+            row.to == letter.from && room && !self.outbox.attempts.contains_key(&row.id)
+        });
+        if let Some(mut row) = waiting.cloned()
+            && let LetterBody::Post { taken, .. } = &mut row.body
+        {
+            taken.push(letter.id);
+            self.write(Write::PutLetter(row));
+            return;
+        }
+        let body = LetterBody::Post {
+            stamps: Vec::new(),
+            wanted: false,
+            taken: vec![letter.id],
+        };
+        self.write_letter(letter.from, body, Admission::Open);
+    }
+
+    /// What a contact, or one who was removed, says about mailboxes.
+    fn accept_post(&mut self, from: &PrincipalId, wanted: bool, taken: &[RandomId]) {
+        for id in taken {
+            if let Some(row) = self.disk.letters.get(id).cloned()
+                && row.to == *from
+            {
+                self.letter_delivered(&row);
+            }
+        }
+        let waits =
+            self.disk.letters.values().any(
+                |row| matches!(&row.body, LetterBody::Post { stamps, .. } if row.to == *from && !stamps.is_empty()),
+            );
+        if wanted && !waits && self.disk.contacts.contains_key(from) {
+            let body = LetterBody::Post {
+                stamps: self.mint_stamps(STAMPS),
+                wanted: false,
+                taken: Vec::new(),
+            };
+            self.write_letter(*from, body, Admission::Open);
+        }
     }
 
     fn take_letter(
         &mut self,
         letter: &Letter,
         devices: &porchlight_wire::device_list::DeviceList,
-        admission: &Admission,
+        admission: Option<&Admission>,
     ) -> Result<(), Refusal> {
         if let LetterBody::Introduce {
             token,
@@ -396,12 +593,14 @@ impl Node {
             card,
             current,
             grant,
+            stamps,
         } = &letter.body
         {
-            if !matches!(admission, Admission::Token(shown) if shown == token) {
+            // Over a connection the token stands outside as well, and has let the letter in.
+            if admission.is_some_and(|admission| !matches!(admission, Admission::Token(shown) if shown == token)) {
                 return Err(Refusal::NotAdmitted);
             }
-            return self.accept_introduction(&Introduction {
+            self.accept_introduction(&Introduction {
                 from: letter.from,
                 devices,
                 token,
@@ -409,7 +608,15 @@ impl Node {
                 card_key: card,
                 card: current,
                 grant: grant.as_ref(),
-            });
+            })?;
+            self.keep_stamps(&letter.from, stamps);
+            return Ok(());
+        }
+        if let LetterBody::Post { wanted, taken, .. } = &letter.body
+            && self.disk.former.contains_key(&letter.from)
+        {
+            self.accept_post(&letter.from, *wanted, taken);
+            return Ok(());
         }
         let may = crate::access::decide(
             &self.disk,
@@ -428,7 +635,17 @@ impl Node {
                 current,
                 name,
                 grant,
-            } => self.accept_grant(&letter.from, devices, grant, card, current, name.as_deref()),
+                stamps,
+            } => {
+                self.accept_grant(&letter.from, devices, grant, card, current, name.as_deref())?;
+                self.keep_stamps(&letter.from, stamps);
+                Ok(())
+            }
+            LetterBody::Post { stamps, wanted, taken } => {
+                self.keep_stamps(&letter.from, stamps);
+                self.accept_post(&letter.from, *wanted, taken);
+                Ok(())
+            }
             LetterBody::Renew {} => self.accept_renewal(&letter.from),
             LetterBody::Ended { sequence } => {
                 self.accept_end_letter(&letter.from, *sequence, SubscriptionState::Cancelled);
@@ -440,6 +657,15 @@ impl Node {
             }
         }
     }
+}
+
+/// How a letter came.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// Over a connection, let in by this.
+    Connection(&'a Admission),
+    /// Out of a mailbox of ours.
+    Mailbox,
 }
 
 /// One token out of a bucket that all of one class share; `credit` is until when its tokens were used up.
@@ -460,5 +686,6 @@ const fn kind_of(body: &LetterBody) -> &'static str {
         LetterBody::Renew {} => "renew",
         LetterBody::Ended { .. } => "ended",
         LetterBody::Refused { .. } => "refused",
+        LetterBody::Post { .. } => "post",
     }
 }

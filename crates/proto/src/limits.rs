@@ -1,5 +1,114 @@
 //! Every bound of the core, with its reason. Bounds on single objects are in `porchlight_wire::limits`.
 
+use crate::rows::Tier;
+use porchlight_wire::stamp::Class;
+
+/// How long a stamp of ours is good: a contact we hear of once in a season still has some.
+pub const STAMP_LIFE: u64 = 90 * DAY;
+
+/// Stamps in a letter that grants or introduces, for each mailbox.
+pub const STAMPS_GIVEN: usize = 16;
+
+/// Stamps kept for one mailbox of a contact.
+pub const STAMPS_KEPT: usize = 64;
+
+/// With fewer than this the contact is asked for more.
+pub const STAMPS_LOW: usize = 6;
+
+/// Mailboxes of one contact in which an envelope is left: two, so that one relay may be down, or lie.
+pub const POST_RELAYS: usize = 2;
+
+/// Envelopes on their way to mailboxes: each letter in two.
+pub const PARCELS: usize = 2 * LETTERS;
+
+/// Envelopes that are being left at once.
+pub const PARCELS_IN_FLIGHT: usize = 16;
+
+/// Proofs of work for envelopes under way at once. They share one worker with those for records.
+pub const PARCEL_WORKS: usize = 2;
+
+/// Longest wait before an envelope is offered to a relay again: one that is full, or away, for long.
+pub const POST_RETRY_LAST: u64 = 3_600_000;
+
+/// The least time between two dials of a contact for whom everything waits in mailboxes.
+pub const STORED_RETRY: u64 = 6 * 3_600_000;
+
+/// How often a mailbox is looked into although its relay did not say that something arrived.
+pub const COLLECT_EVERY: u64 = 900_000;
+
+/// The least time between two visits to a mailbox.
+pub const COLLECT_AGAIN: u64 = 1_000;
+
+/// How often a mailbox is looked into in one visit: with 32 envelopes each time more than one can hold, so that a relay that
+/// goes on naming new ones is left at some point.
+pub const COLLECT_ROUNDS: u32 = 64;
+
+/// How long the relay of a mailbox may be away before another one is looked for.
+pub const RELAY_PATIENCE: u64 = 3 * DAY;
+
+/// Letters out of mailboxes that are remembered, so that they are not taken twice: so many, and as long as one is offered.
+pub const TAKEN: usize = 8_192;
+
+/// Relays that the user put before others.
+pub const CHOSEN_RELAYS: usize = 8;
+
+/// Mailboxes that a relay keeps: each is a row in memory, and may fill its quota.
+pub const KEPT_MAILBOXES: usize = 4_096;
+
+/// Mailboxes for which nothing but work speaks. The rest is for those whom somebody knows.
+pub const WORKED_MAILBOXES: usize = 1_024;
+
+/// Those mailboxes have together no more than one part in so many of a relay's room.
+pub const WORKED_SHARE: u64 = 4;
+
+/// Mailboxes that the owner of one can vouch for: friends, not a crowd.
+pub const VOUCHED_EACH: usize = 32;
+
+/// How long a mailbox is kept after it was registered. Its owner registers it again long before.
+pub const MAILBOX_LIFE: u64 = 30 * DAY;
+
+/// How long an envelope is kept: as long as the keys that open it are promised to be there.
+pub const KEPT_FOR: u64 = 7 * DAY;
+
+/// How far ahead a stamp may end: what admitted an envelope is remembered as long.
+pub const STAMP_AHEAD: u64 = 120 * DAY;
+
+/// Stamps of one mailbox that are remembered as spent: some weeks of a full mailbox.
+pub const SPENT_EACH: usize = 4_096;
+
+/// Mailboxes of one node that a relay remembers for telling it: twice those that a node has.
+pub const OWNED_EACH: usize = 8;
+
+/// Envelopes that one node may leave at once, for whomever...
+pub const DEPOSIT_BURST: u64 = 64;
+
+/// ...and one more each time so many milliseconds have passed.
+pub const DEPOSIT_REFILL: u64 = 1_000;
+
+/// Nodes whose pace is remembered.
+pub const DEPOSITORS: usize = 4_096;
+
+/// How often it is looked whether something is over.
+pub const SWEEP_EVERY: u64 = 600_000;
+
+/// Envelopes, and stamps, that are deleted in one step.
+pub const SWEEP_AT_ONCE: usize = 256;
+
+/// How many envelopes of a class a mailbox may hold, and how many bytes. A letter has 4 or 16 KiB, a message usually 2.
+/// What strangers may leave is little: it is worth nothing to fill it.
+#[must_use]
+pub const fn mailbox_quota(tier: &Tier, class: Class) -> (u32, u64) {
+    const MIB: u64 = 1 << 20;
+    match (tier, class) {
+        (Tier::Listed, Class::Contact) => (1_000, 16 * MIB),
+        (Tier::Vouched { .. }, Class::Contact) => (500, 8 * MIB),
+        (Tier::Worked, Class::Contact) => (200, 2 * MIB),
+        (_, Class::Invited) => (64, MIB),
+        (Tier::Listed | Tier::Vouched { .. }, Class::Stranger) => (32, MIB / 2),
+        (Tier::Worked, Class::Stranger) => (16, MIB / 4),
+    }
+}
+
 /// Contacts. Hundreds is what RFC 2779 2.2.4 asks for; the tables of a node stay a few megabytes at this many.
 pub const CONTACTS: usize = 1_000;
 
@@ -41,8 +150,8 @@ pub const INVITE_LIFE_MIN: u64 = 60_000;
 /// The longest life of an invite. An invite record has to fit into the life of a card beacon (35 days).
 pub const INVITE_LIFE_MAX: u64 = 30 * DAY;
 
-/// Letters that wait to be delivered: for every contact a grant, a request and an end.
-pub const LETTERS: usize = 3 * CONTACTS;
+/// Letters that wait to be delivered: for every contact a grant, a request, an end and one about mailboxes.
+pub const LETTERS: usize = 4 * CONTACTS;
 
 /// How long a letter is offered before it is given up.
 pub const LETTER_LIFE: u64 = 30 * DAY;

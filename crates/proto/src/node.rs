@@ -9,10 +9,14 @@ use crate::input::{Command, CommandError, ExchangeId, Input, LiveNode, LookupId,
 use crate::letters::Outbox;
 use crate::limits::{FOUND_PER_LOOKUP, GOODBYE_WAIT, LISTENING, LIVE_NODES};
 use crate::log::{CallKey, valid_key};
+use crate::mailbox::Collector;
+use crate::post::Post;
 use crate::presence::poller::Polled;
 use crate::presence::watcher::Watched;
 use crate::public::{AddingPublic, OwnSheet, SheetFor};
 use crate::publication::{Name, Publication};
+use crate::relay::Mailkeeping;
+use crate::relay::mailbox::Keeper;
 use crate::removal::Closings;
 use crate::snapshot::Snapshot;
 use crate::step::{Effect, Step, Write};
@@ -50,6 +54,10 @@ pub struct Config {
     pub follow: bool,
     /// Entry points, named in invites while we are connected to them.
     pub seed_peers: Vec<NodeAddress>,
+    /// How many mailboxes this node has at relays; 0: none.
+    pub mailboxes: usize,
+    /// Whether this node keeps mailboxes for others: what its administrator configured.
+    pub mailkeeping: Option<Mailkeeping>,
 }
 
 /// The core.
@@ -96,6 +104,9 @@ pub struct Node {
     pub(crate) renewals_at: Instant,
     pub(crate) renewals_asked: BTreeMap<PrincipalId, Instant>,
     pub(crate) outbox: Outbox,
+    pub(crate) post: Post,
+    pub(crate) collector: Collector,
+    pub(crate) keeper: Keeper,
     /// Until when the tokens for strangers' envelopes were used up.
     pub(crate) stranger_credit: u64,
     /// The same for envelopes that come with an invite's token.
@@ -207,6 +218,7 @@ impl Node {
     #[must_use]
     pub fn restore(snapshot: Snapshot, config: Config, seed: [u8; 32], clock: Clock) -> Self {
         let sequence = snapshot.ceiling;
+        let keeper = Keeper::of(&snapshot);
         let mut node = Self {
             config,
             disk: snapshot,
@@ -236,6 +248,9 @@ impl Node {
             renewals_at: Instant(0),
             renewals_asked: BTreeMap::new(),
             outbox: Outbox::default(),
+            post: Post::default(),
+            collector: Collector::default(),
+            keeper,
             stranger_credit: 0,
             invited_credit: 0,
             connected: BTreeMap::new(),
@@ -272,6 +287,9 @@ impl Node {
                 self.next_publication(),
                 self.next_watch(),
                 self.next_letter(),
+                self.next_parcel(),
+                self.next_collection(),
+                self.next_sweep(),
                 self.next_add(),
                 self.next_invite_end(),
                 self.next_presence(),
@@ -310,18 +328,31 @@ impl Node {
                 exchange,
                 request,
             } => self.on_request(from, exchange, request),
-            Input::Response { exchange, response } => self.on_response(exchange, &response),
+            Input::Response { exchange, response } => {
+                if !self.on_mailbox_response(exchange, &response) && !self.on_parcel_response(exchange, &response) {
+                    self.on_response(exchange, &response);
+                }
+            }
             Input::ExchangeFailed {
                 exchange,
                 perhaps_processed,
                 reason,
-            } => self.on_exchange_failed(exchange, perhaps_processed, &reason),
+            } => {
+                if !self.on_mailbox_failed(exchange) && !self.on_parcel_failed(exchange) {
+                    self.on_exchange_failed(exchange, perhaps_processed, &reason);
+                }
+            }
             Input::Beacon { beacon, source } => self.on_beacon(&beacon, source),
             Input::Found { lookup, record } => self.on_found(lookup, record),
             Input::LookupDone { lookup, answered } => self.on_lookup_done(lookup, answered),
             Input::PutDone { put, stored, asked } => self.on_put_done(put, stored, asked),
             Input::Live { nodes } => self.on_live(nodes),
             Input::Worked { place, nonce } => self.on_worked(place, nonce),
+            Input::DayWorked { challenge, nonce } => {
+                if !self.on_registration_work(&challenge, nonce) {
+                    self.on_parcel_work(&challenge, nonce);
+                }
+            }
             Input::Health { reasons } => self.on_health(reasons),
             Input::Deadline => {}
         }
@@ -358,7 +389,10 @@ impl Node {
                 self.watch_due();
                 self.poll_due();
                 self.live_changed = false;
+                self.mailboxes_due();
                 self.offer_letters();
+                self.parcels_due();
+                self.sweep_due();
                 self.publish_due();
                 self.closings_due();
                 self.sheet_due();
@@ -434,6 +468,9 @@ impl Node {
             Command::ListPresence => Ok(Some(self.command_list_presence())),
             Command::Consumer { name, from } => self.command_consumer(&name, from).map(Some),
             Command::Acknowledge { name, number } => self.command_acknowledge(&name, number).map(Some),
+            Command::UseRelay { relay, stop } => self.command_use_relay(relay, stop).map(Some),
+            Command::ListRelays => Ok(Some(self.command_list_relays())),
+            Command::Keeping => Ok(Some(self.command_keeping())),
             Command::Condition => Ok(Some(Reply::Condition(Box::new(self.command_condition())))),
             Command::Stop => {
                 self.leave();
@@ -487,6 +524,9 @@ impl Node {
 
     fn on_connected(&mut self, node: NodeId, relay: bool) {
         let known = self.connected.insert(node, relay);
+        if known.is_none() {
+            self.mailboxes_of(node);
+        }
         if relay && known != Some(true) {
             // Anyone can say that they are a relay; what they do is no event that pushes others out of the log.
             if self.is_seed(node) {
@@ -502,12 +542,15 @@ impl Node {
             }
         }
         self.letters_due_at(node);
+        self.parcels_due_at(node);
     }
 
     fn on_disconnected(&mut self, node: NodeId) {
         if self.connected.remove(&node) == Some(true) && self.is_seed(node) {
             self.tell(Event::RelayLost { node });
         }
+        self.mailboxes_of(node);
+        self.forget_owner(node);
     }
 
     fn is_seed(&self, node: NodeId) -> bool {
@@ -661,8 +704,20 @@ impl Node {
             Request::Deliver { admission, envelope } if matches!(self.phase, Phase::Up) => {
                 self.on_deliver(from, &admission, &envelope)
             }
+            Request::MailboxDeposit {
+                mailbox,
+                pass,
+                envelope,
+            } if matches!(self.phase, Phase::Up) => self.on_deposit(from, mailbox, &pass, &envelope),
+            Request::Mailbox(operation) if matches!(self.phase, Phase::Up) => {
+                return self.on_operation(from, exchange, &operation);
+            }
+            Request::MailboxArrived { mailbox } if matches!(self.phase, Phase::Up) => self.on_arrived(from, mailbox),
             // Records are served by `net` itself, from its shelf.
             Request::Deliver { .. }
+            | Request::MailboxDeposit { .. }
+            | Request::Mailbox(_)
+            | Request::MailboxArrived { .. }
             | Request::RecordPut { .. }
             | Request::RecordGet { .. }
             | Request::RecordFollow { .. }

@@ -461,6 +461,8 @@ impl Node {
                     name: self.config.name.clone(),
                     card: self.disk.identity.card.read_key(),
                     view: (invite.uses_left() > 0).then(|| invite.temporary.read_key()),
+                    stamps: self.invite_stamps(invite),
+                    vouchers: self.invite_vouchers(invite),
                     expires: invite.expires,
                 };
                 Some((record.to_bytes(), LONG_REFRESH, invite.expires))
@@ -538,6 +540,7 @@ impl Node {
             envelope_key: self.disk.identity.envelope.public(),
             addresses,
             relays: self.connected_seeds(),
+            mailboxes: self.mailbox_addresses(),
             issued: self.clock.unix,
         };
         bundle.sign(&self.disk.identity.device, &self.disk.identity.devices)
@@ -732,16 +735,31 @@ impl Node {
         );
     }
 
-    /// Closing records of every view, for this epoch and the next: gossiped, and put whatever the pace. Returns the puts
-    /// to wait for.
+    /// Closing records of every view, for this epoch and the next: gossiped, and put whatever the pace; and what those who use
+    /// an invite while we are away will look for. Returns the puts to wait for.
     pub(crate) fn say_goodbye(&mut self) -> BTreeSet<PutId> {
-        let mut puts = BTreeSet::new();
+        let under_way = self.puts.iter();
+        let mut puts: BTreeSet<PutId> = under_way
+            .filter(|(_, name)| matches!(name, Name::Card | Name::Invite(_)))
+            .map(|(put, _)| *put)
+            .collect();
         let names: Vec<Name> = self.publications.keys().cloned().collect();
         for name in names {
             let Some(mut publication) = self.publications.remove(&name) else {
                 continue;
             };
             if publication.kind != Kind::Presence {
+                if publication.dirty && !self.make_record(&name, &mut publication) {
+                    continue;
+                }
+                if publication.dirty || publication.put_wanted {
+                    for beacon in publication.beacons {
+                        let put = PutId(self.next_id());
+                        puts.insert(put);
+                        let record = beacon.into();
+                        self.step.effect(Effect::Put { put, record });
+                    }
+                }
                 continue;
             }
             let Some((payload, _, expires)) = self.presence_content(farewell(self.disk.identity.principal)) else {

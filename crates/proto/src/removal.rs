@@ -68,6 +68,7 @@ impl Node {
             let sequence = self.next_sequence();
             self.write_letter(principal, LetterBody::Ended { sequence }, Admission::Open);
         }
+        self.forget_stamps(&principal);
         self.tell(Event::ContactRemoved {
             contact: contact.name.clone(),
             principal,
@@ -265,5 +266,6 @@ impl Node {
         if self.disk.former.contains_key(principal) {
             self.write(Write::DeleteFormer(*principal));
         }
+        self.forget_stamps(principal);
     }
 }

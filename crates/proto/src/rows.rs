@@ -1,7 +1,9 @@
 //! What the core keeps on disk. Every row is a keyed value; `store` seals and stores it without looking inside.
 
+mod mailboxes;
 mod own;
 
+pub use mailboxes::{BodyRow, DepositRow, Item, KeptRow, MailboxRow, ParcelRow, SpentRow, StampsRow, TakenRow, Tier};
 pub use own::{OwnPresenceRow, OwnState, OwnTuple, Status};
 
 use crate::event::{Event, FirstContactProblem, Source};

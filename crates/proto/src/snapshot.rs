@@ -2,12 +2,13 @@
 //! and a simulated disk is the fold of that function.
 
 use crate::rows::{
-    AnswerRow, ClosingRow, ConsumerRow, ContactRow, FormerRow, Identity, InviteRow, LetterRow, ObservedRow,
-    OwnPresenceRow, ViewRow,
+    AnswerRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, FormerRow, Identity, InviteRow, KeptRow, LetterRow,
+    MailboxRow, ObservedRow, OwnPresenceRow, ParcelRow, SpentRow, StampsRow, TakenRow, ViewRow,
 };
 use crate::step::Write;
 use porchlight_wire::blind::BlindedKey;
-use porchlight_wire::ids::{PrincipalId, RandomId};
+use porchlight_wire::ids::{NodeAddress, PrincipalId, RandomId};
+use porchlight_wire::mailbox::MailboxId;
 use porchlight_wire::time::UnixMillis;
 use std::collections::BTreeMap;
 
@@ -40,6 +41,22 @@ pub struct Snapshot {
     pub consumers: BTreeMap<String, ConsumerRow>,
     /// Answers by idempotency key.
     pub answers: BTreeMap<String, AnswerRow>,
+    /// Relays to keep mailboxes at before others, by the user's choice.
+    pub chosen_relays: Vec<NodeAddress>,
+    /// Our mailboxes at relays.
+    pub mailboxes: BTreeMap<MailboxId, MailboxRow>,
+    /// Stamps for contacts' mailboxes, by principal.
+    pub stamps: BTreeMap<PrincipalId, StampsRow>,
+    /// Envelopes on their way to mailboxes, by id.
+    pub parcels: BTreeMap<RandomId, ParcelRow>,
+    /// Letters that were taken out of our mailboxes, by sender and id.
+    pub taken: BTreeMap<(PrincipalId, RandomId), TakenRow>,
+    /// Mailboxes kept here for others.
+    pub kept: BTreeMap<MailboxId, KeptRow>,
+    /// Envelopes that wait in them, by mailbox and number.
+    pub deposits: BTreeMap<(MailboxId, u64), DepositRow>,
+    /// What has admitted an envelope, by mailbox and mark.
+    pub spent: BTreeMap<(MailboxId, [u8; 16]), SpentRow>,
     /// The oldest event kept; 1 if there never was one.
     pub oldest_event: u64,
     /// The newest event's number; 0: there never was one.
@@ -64,6 +81,14 @@ impl Snapshot {
             observed: BTreeMap::new(),
             consumers: BTreeMap::new(),
             answers: BTreeMap::new(),
+            chosen_relays: Vec::new(),
+            mailboxes: BTreeMap::new(),
+            stamps: BTreeMap::new(),
+            parcels: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            deposits: BTreeMap::new(),
+            spent: BTreeMap::new(),
             oldest_event: 1,
             newest_event: 0,
         }
@@ -132,6 +157,50 @@ impl Snapshot {
             }
             Write::DeleteAnswer(key) => {
                 self.answers.remove(key);
+            }
+            Write::PutChosenRelays(relays) => self.chosen_relays.clone_from(relays),
+            Write::PutMailbox(row) => {
+                self.mailboxes.insert(row.mailbox, row.clone());
+            }
+            Write::DeleteMailbox(mailbox) => {
+                self.mailboxes.remove(mailbox);
+            }
+            Write::PutStamps(row) => {
+                self.stamps.insert(row.contact, row.clone());
+            }
+            Write::DeleteStamps(contact) => {
+                self.stamps.remove(contact);
+            }
+            Write::PutParcel(row) => {
+                self.parcels.insert(row.id, row.clone());
+            }
+            Write::DeleteParcel(id) => {
+                self.parcels.remove(id);
+            }
+            Write::PutTaken(row) => {
+                self.taken.insert((row.from, row.letter), row.clone());
+            }
+            Write::DeleteTaken(from, letter) => {
+                self.taken.remove(&(*from, *letter));
+            }
+            Write::PutKept(row) => {
+                self.kept.insert(row.mailbox, row.clone());
+            }
+            Write::DeleteKept(mailbox) => {
+                self.kept.remove(mailbox);
+            }
+            Write::PutDeposit(row) => {
+                self.deposits.insert((row.mailbox, row.number), row.clone());
+            }
+            Write::DeleteDeposit(mailbox, number) => {
+                self.deposits.remove(&(*mailbox, *number));
+            }
+            Write::PutBody(_) | Write::DeleteBody(..) => {}
+            Write::PutSpent(row) => {
+                self.spent.insert((row.mailbox, row.mark), row.clone());
+            }
+            Write::DeleteSpent(mailbox, mark) => {
+                self.spent.remove(&(*mailbox, *mark));
             }
         }
     }

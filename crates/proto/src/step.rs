@@ -3,13 +3,14 @@
 
 use crate::input::{CommandError, ExchangeId, LookupId, PutId, Reply, RequestId};
 use crate::rows::{
-    AnswerRow, ClosingRow, ConsumerRow, ContactRow, EventRow, FormerRow, InviteRow, LetterRow, ObservedRow,
-    OwnPresenceRow, ViewRow,
+    AnswerRow, BodyRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, EventRow, FormerRow, InviteRow, KeptRow,
+    LetterRow, MailboxRow, ObservedRow, OwnPresenceRow, ParcelRow, SpentRow, StampsRow, TakenRow, ViewRow,
 };
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::frame::{Request, Response};
 use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId, RandomId};
+use porchlight_wire::mailbox::MailboxId;
 use porchlight_wire::network::TopicIndex;
 use porchlight_wire::record::{Place, VerifiedRecord};
 use porchlight_wire::time::UnixMillis;
@@ -67,6 +68,40 @@ pub enum Write {
     PutAnswer(AnswerRow),
     /// By key.
     DeleteAnswer(String),
+    /// Relays to keep mailboxes at before others (a single row).
+    PutChosenRelays(Vec<NodeAddress>),
+    /// By mailbox.
+    PutMailbox(MailboxRow),
+    /// By mailbox.
+    DeleteMailbox(MailboxId),
+    /// By principal.
+    PutStamps(StampsRow),
+    /// By principal.
+    DeleteStamps(PrincipalId),
+    /// By id.
+    PutParcel(ParcelRow),
+    /// By id.
+    DeleteParcel(RandomId),
+    /// By principal and letter.
+    PutTaken(TakenRow),
+    /// By principal and letter.
+    DeleteTaken(PrincipalId, RandomId),
+    /// By mailbox.
+    PutKept(KeptRow),
+    /// By mailbox.
+    DeleteKept(MailboxId),
+    /// By mailbox and number.
+    PutDeposit(DepositRow),
+    /// By mailbox and number.
+    DeleteDeposit(MailboxId, u64),
+    /// By mailbox and number. Bodies are kept outside the snapshot.
+    PutBody(BodyRow),
+    /// By mailbox and number.
+    DeleteBody(MailboxId, u64),
+    /// By mailbox and mark.
+    PutSpent(SpentRow),
+    /// By mailbox and mark.
+    DeleteSpent(MailboxId, [u8; 16]),
 }
 
 /// What was promised when a write's step speaks.
@@ -104,7 +139,24 @@ impl Write {
             | Self::PutConsumer(_)
             | Self::DeleteConsumer(_)
             | Self::PutAnswer(_)
-            | Self::DeleteAnswer(_) => Durability::Full,
+            | Self::DeleteAnswer(_)
+            | Self::PutChosenRelays(_)
+            | Self::PutMailbox(_)
+            | Self::DeleteMailbox(_)
+            | Self::PutStamps(_)
+            | Self::DeleteStamps(_)
+            | Self::PutParcel(_)
+            | Self::DeleteParcel(_)
+            | Self::PutTaken(_)
+            | Self::DeleteTaken(..)
+            | Self::PutKept(_)
+            | Self::DeleteKept(_)
+            | Self::PutDeposit(_)
+            | Self::DeleteDeposit(..)
+            | Self::PutBody(_)
+            | Self::DeleteBody(..)
+            | Self::PutSpent(_)
+            | Self::DeleteSpent(..) => Durability::Full,
         }
     }
 }
@@ -185,7 +237,23 @@ pub enum Effect {
         /// The answer.
         response: Response,
     },
-    /// Keep connections to exactly these nodes of contacts.
+    /// Answer a request with these envelopes, as they are on disk.
+    HandOut {
+        /// Which.
+        exchange: ExchangeId,
+        /// Out of which mailbox.
+        mailbox: MailboxId,
+        /// By their numbers: few enough for one answer.
+        numbers: Vec<u64>,
+    },
+    /// Find a proof of work for an envelope or a mailbox.
+    DayWork {
+        /// What it is over. Comes back in `DayWorked`.
+        challenge: [u8; 32],
+        /// With so many leading zero bits.
+        bits: u8,
+    },
+    /// Keep connections to exactly these nodes of contacts, and relays that keep our mailboxes.
     Keep {
         /// All of them; several entries of one node are its addresses.
         contacts: Vec<NodeAddress>,

@@ -253,7 +253,9 @@ impl Node {
         let carries = |letter: &LetterRow| match &letter.body {
             LetterBody::Introduce { grant, .. } => grant.is_some(),
             LetterBody::Grant { .. } => true,
-            LetterBody::Renew {} | LetterBody::Ended { .. } | LetterBody::Refused { .. } => false,
+            LetterBody::Renew {} | LetterBody::Ended { .. } | LetterBody::Refused { .. } | LetterBody::Post { .. } => {
+                false
+            }
         };
         self.disk
             .letters

@@ -33,8 +33,12 @@ mod first_contact;
 mod forgery;
 #[path = "world/health.rs"]
 mod health;
+#[path = "world/keeping.rs"]
+mod keeping;
 #[path = "world/log.rs"]
 mod log;
+#[path = "world/mailboxes.rs"]
+mod mailboxes;
 #[path = "world/member.rs"]
 mod member;
 #[path = "world/network.rs"]
@@ -111,6 +115,8 @@ struct World {
     /// A running hash over everything that went in and came out, for comparing two runs.
     digest: [u8; 32],
     wakes: (u64, u32),
+    /// How many mailboxes those who join have.
+    mailboxes: usize,
 }
 
 impl World {
@@ -137,6 +143,7 @@ impl World {
             answers: Vec::new(),
             digest: [0; 32],
             wakes: (0, 0),
+            mailboxes: 0,
         }
     }
 
@@ -151,7 +158,8 @@ impl World {
 
     /// Someone new, whose node has not been started yet.
     fn join_silently(&mut self, name: &str) -> Who {
-        let member = Member::new(name, &self.network, &self.relays, self.unix(), &mut self.rng);
+        let mut member = Member::new(name, &self.network, &self.relays, self.unix(), &mut self.rng);
+        member.config.mailboxes = self.mailboxes;
         self.members.push(member);
         self.members.len() - 1
     }

@@ -71,15 +71,18 @@ pub enum CommitError {
     Closed,
 }
 
-/// Events could not be read.
+/// Events or envelopes could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// SQLite says no.
-    #[error("events could not be read: {0}")]
+    #[error("the store could not be read: {0}")]
     Sqlite(#[from] rusqlite::Error),
     /// A row cannot be opened or read.
     #[error("event {0} cannot be opened")]
     Event(u64),
+    /// The same of an envelope in a mailbox.
+    #[error("an envelope in a mailbox cannot be opened")]
+    Envelope,
     /// The thread that reads is gone.
     #[error("the store is closed")]
     Closed,

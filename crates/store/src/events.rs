@@ -1,19 +1,21 @@
-//! Reading the log of events, on a connection of its own that never waits for the writer (WAL).
+//! Reading the log of events, and envelopes in mailboxes, on a connection of its own that never waits for the writer (WAL).
 
 use crate::error::ReadError;
 use crate::schema::open_reader;
-use crate::tables::EVENTS;
+use crate::tables::{BODIES, EVENTS, numbered};
 use crate::vault::Vault;
-use porchlight_proto::rows::EventRow;
+use porchlight_proto::rows::{BodyRow, EventRow};
 use porchlight_wire::cbor;
-use rusqlite::Connection;
+use porchlight_wire::limits::FRAME_BYTES;
+use porchlight_wire::mailbox::{Held, MailboxId};
+use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// The largest event: two documents of presence and their frame.
 const EVENT_BYTES: usize = 64 * 1024;
 
-/// Reads events. Cheap to clone.
+/// Reads events and envelopes. Cheap to clone.
 #[derive(Clone)]
 pub struct EventReader {
     inner: Arc<Mutex<Inner>>,
@@ -52,9 +54,45 @@ impl EventReader {
         .await
         .map_err(|_| ReadError::Closed)?
     }
+
+    /// Those of these envelopes in a mailbox kept here that are there.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be read.
+    pub async fn envelopes(&self, mailbox: MailboxId, numbers: Vec<u64>) -> Result<Vec<Held>, ReadError> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || {
+            let inner = inner.lock().map_err(|_| ReadError::Closed)?;
+            inner.envelopes(mailbox, &numbers)
+        })
+        .await
+        .map_err(|_| ReadError::Closed)?
+    }
 }
 
 impl Inner {
+    fn envelopes(&self, mailbox: MailboxId, numbers: &[u64]) -> Result<Vec<Held>, ReadError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT value FROM bodies WHERE id = ?1")?;
+        let mut envelopes = Vec::new();
+        for number in numbers {
+            let id = self.vault.row(BODIES, &numbered(&mailbox, *number));
+            let sealed: Option<Vec<u8>> = statement.query_row([&id], |row| row.get(0)).optional()?;
+            let Some(sealed) = sealed else {
+                continue;
+            };
+            let value = self.vault.open(BODIES, &id, &sealed).ok_or(ReadError::Envelope)?;
+            let row: BodyRow = cbor::decode(&value, FRAME_BYTES).map_err(|_| ReadError::Envelope)?;
+            envelopes.push(Held {
+                number: *number,
+                envelope: row.envelope,
+            });
+        }
+        Ok(envelopes)
+    }
+
     fn after(&self, number: u64, most: u32) -> Result<Vec<EventRow>, ReadError> {
         let mut statement = self
             .connection

@@ -3,12 +3,12 @@
 use crate::error::OpenError;
 use crate::schema::sqlite;
 use crate::tables::{
-    ANSWERS, CEILING, CLOSINGS, CONSUMERS, CONTACTS, FORMER, IDENTITY, INVITES, LETTERS, NODE, OBSERVED, OWN,
-    SHEET_UNTIL, TRANSPORT, VIEWS,
+    ANSWERS, CEILING, CHOSEN_RELAYS, CLOSINGS, CONSUMERS, CONTACTS, DEPOSITS, FORMER, IDENTITY, INVITES, KEPT, LETTERS,
+    MAILBOXES, NODE, OBSERVED, OWN, PARCELS, SHEET_UNTIL, SPENT, STAMPS, TAKEN, TRANSPORT, VIEWS,
 };
 use crate::vault::Vault;
 use porchlight_proto::Snapshot;
-use porchlight_proto::rows::Identity;
+use porchlight_proto::rows::{DepositRow, Identity, KeptRow, MailboxRow, ParcelRow, SpentRow, StampsRow, TakenRow};
 use porchlight_wire::cbor;
 use porchlight_wire::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension};
@@ -61,6 +61,14 @@ pub(crate) fn load(
     snapshot.answers = keyed(reader.rows(ANSWERS)?, |row: &porchlight_proto::rows::AnswerRow| {
         row.key.clone()
     });
+    snapshot.chosen_relays = reader.single(CHOSEN_RELAYS)?.unwrap_or_default();
+    snapshot.mailboxes = keyed(reader.rows(MAILBOXES)?, |row: &MailboxRow| row.mailbox);
+    snapshot.stamps = keyed(reader.rows(STAMPS)?, |row: &StampsRow| row.contact);
+    snapshot.parcels = keyed(reader.rows(PARCELS)?, |row: &ParcelRow| row.id);
+    snapshot.taken = keyed(reader.rows(TAKEN)?, |row: &TakenRow| (row.from, row.letter));
+    snapshot.kept = keyed(reader.rows(KEPT)?, |row: &KeptRow| row.mailbox);
+    snapshot.deposits = keyed(reader.rows(DEPOSITS)?, |row: &DepositRow| (row.mailbox, row.number));
+    snapshot.spent = keyed(reader.rows(SPENT)?, |row: &SpentRow| (row.mailbox, row.mark));
     let (oldest, newest): (Option<i64>, Option<i64>) = connection
         .query_row("SELECT min(number), max(number) FROM events", [], |row| {
             Ok((row.get(0)?, row.get(1)?))

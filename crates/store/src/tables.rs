@@ -2,6 +2,7 @@
 
 use porchlight_proto::Write;
 use porchlight_wire::cbor;
+use porchlight_wire::mailbox::MailboxId;
 use serde::Serialize;
 
 /// Single rows by name.
@@ -16,10 +17,19 @@ pub(crate) const OBSERVED: &str = "observed";
 pub(crate) const EVENTS: &str = "events";
 pub(crate) const CONSUMERS: &str = "consumers";
 pub(crate) const ANSWERS: &str = "answers";
+pub(crate) const MAILBOXES: &str = "mailboxes";
+pub(crate) const STAMPS: &str = "stamps";
+pub(crate) const PARCELS: &str = "parcels";
+pub(crate) const TAKEN: &str = "taken";
+pub(crate) const KEPT: &str = "kept";
+pub(crate) const DEPOSITS: &str = "deposits";
+pub(crate) const BODIES: &str = "bodies";
+pub(crate) const SPENT: &str = "spent";
 
 /// All tables whose values are sealed.
-pub(crate) const ALL: [&str; 11] = [
-    NODE, VIEWS, INVITES, CONTACTS, FORMER, CLOSINGS, LETTERS, OBSERVED, EVENTS, CONSUMERS, ANSWERS,
+pub(crate) const ALL: [&str; 19] = [
+    NODE, VIEWS, INVITES, CONTACTS, FORMER, CLOSINGS, LETTERS, OBSERVED, EVENTS, CONSUMERS, ANSWERS, MAILBOXES, STAMPS,
+    PARCELS, TAKEN, KEPT, DEPOSITS, BODIES, SPENT,
 ];
 
 /// Names of the single rows.
@@ -28,6 +38,7 @@ pub(crate) const TRANSPORT: &str = "transport";
 pub(crate) const OWN: &str = "own";
 pub(crate) const CEILING: &str = "ceiling";
 pub(crate) const SHEET_UNTIL: &str = "sheet_until";
+pub(crate) const CHOSEN_RELAYS: &str = "chosen_relays";
 
 /// A write in terms of tables.
 pub(crate) enum Change {
@@ -45,6 +56,16 @@ pub(crate) enum Change {
 
 fn put<T: Serialize>(table: &'static str, key: &[u8], row: &T) -> Change {
     Change::Put(table, key.to_vec(), cbor::encode(row))
+}
+
+/// A key of two parts; the first always has the same length.
+fn pair(first: &[u8; 32], second: &[u8]) -> Vec<u8> {
+    [first.as_slice(), second].concat()
+}
+
+/// The key of an envelope in a mailbox.
+pub(crate) fn numbered(mailbox: &MailboxId, number: u64) -> Vec<u8> {
+    pair(mailbox.as_bytes(), &number.to_be_bytes())
 }
 
 /// What a write changes.
@@ -73,5 +94,22 @@ pub(crate) fn change(write: &Write) -> Change {
         Write::DeleteConsumer(name) => Change::Delete(CONSUMERS, name.as_bytes().to_vec()),
         Write::PutAnswer(row) => put(ANSWERS, row.key.as_bytes(), row),
         Write::DeleteAnswer(key) => Change::Delete(ANSWERS, key.as_bytes().to_vec()),
+        Write::PutChosenRelays(relays) => Change::PutSingle(CHOSEN_RELAYS, cbor::encode(relays)),
+        Write::PutMailbox(row) => put(MAILBOXES, row.mailbox.as_bytes(), row),
+        Write::DeleteMailbox(mailbox) => Change::Delete(MAILBOXES, mailbox.as_bytes().to_vec()),
+        Write::PutStamps(row) => put(STAMPS, row.contact.as_bytes(), row),
+        Write::DeleteStamps(contact) => Change::Delete(STAMPS, contact.as_bytes().to_vec()),
+        Write::PutParcel(row) => put(PARCELS, row.id.as_bytes(), row),
+        Write::DeleteParcel(id) => Change::Delete(PARCELS, id.as_bytes().to_vec()),
+        Write::PutTaken(row) => put(TAKEN, &pair(row.from.as_bytes(), row.letter.as_bytes()), row),
+        Write::DeleteTaken(from, letter) => Change::Delete(TAKEN, pair(from.as_bytes(), letter.as_bytes())),
+        Write::PutKept(row) => put(KEPT, row.mailbox.as_bytes(), row),
+        Write::DeleteKept(mailbox) => Change::Delete(KEPT, mailbox.as_bytes().to_vec()),
+        Write::PutDeposit(row) => put(DEPOSITS, &numbered(&row.mailbox, row.number), row),
+        Write::DeleteDeposit(mailbox, number) => Change::Delete(DEPOSITS, numbered(mailbox, *number)),
+        Write::PutBody(row) => put(BODIES, &numbered(&row.mailbox, row.number), row),
+        Write::DeleteBody(mailbox, number) => Change::Delete(BODIES, numbered(mailbox, *number)),
+        Write::PutSpent(row) => put(SPENT, &pair(row.mailbox.as_bytes(), &row.mark), row),
+        Write::DeleteSpent(mailbox, mark) => Change::Delete(SPENT, pair(mailbox.as_bytes(), mark)),
     }
 }

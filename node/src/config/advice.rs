@@ -149,7 +149,7 @@ fn card(config: &Config) -> Option<Advice> {
         advice(
             "card_without_addresses",
             "card.addresses",
-            "contacts are not told where this node is: nobody can deliver anything to it, so nobody can use its invites",
+            "contacts are not told where this node is: what is for it comes by its mailboxes at relays only",
             "set it to true unless that is what you want",
         )
     })

@@ -84,6 +84,13 @@ pub const SETTINGS: &[Setting] = &[
     set("presence.dht_interval", |config| time(config.presence.dht_interval)),
     set("presence.follow", |config| Value::from(config.presence.follow)),
     set("card.addresses", |config| Value::from(config.card.addresses)),
+    set("mailboxes.relays", |config| Value::from(config.mailboxes.relays)),
+    set("mailboxes.keep", |config| Value::from(config.mailboxes.keep)),
+    set("mailboxes.nodes", |config| {
+        config.mailboxes.nodes.iter().map(ToString::to_string).collect()
+    }),
+    set("mailboxes.strangers", |config| Value::from(config.mailboxes.strangers)),
+    set("mailboxes.room_mib", |config| Value::from(config.mailboxes.room_mib)),
     with("net.mdns", "no_mdns", "--no-mdns", "PORCHLIGHT_NO_MDNS", |config| {
         Value::from(config.net.mdns)
     }),

@@ -243,7 +243,11 @@ impl Task {
     fn on_asked(&mut self, peer: PeerId, number: ExchangeNumber, request: Request, answers: Answers) {
         self.connections.touch(&peer);
         let response = match request {
-            Request::Deliver { .. } => {
+            // What needs a memory, or keys, is the core's.
+            Request::Deliver { .. }
+            | Request::MailboxDeposit { .. }
+            | Request::Mailbox(_)
+            | Request::MailboxArrived { .. } => {
                 self.ask_core(peer, number, request, answers);
                 return;
             }

@@ -56,6 +56,7 @@ fn contact(of: &Identity) -> ContactRow {
         envelope_key: of.envelope.public(),
         addresses: Vec::new(),
         relays: Vec::new(),
+        mailboxes: Vec::new(),
         issued: NOW,
     };
     ContactRow {

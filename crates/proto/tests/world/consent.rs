@@ -65,6 +65,7 @@ pub fn card(member: &Member, now: UnixMillis) -> SignedCard {
         envelope_key: identity.envelope.public(),
         addresses: vec![member.address.clone()],
         relays: Vec::new(),
+        mailboxes: Vec::new(),
         issued: now,
     };
     bundle.sign(&identity.device, &identity.devices)
@@ -101,6 +102,7 @@ pub fn grant_letter(world: &World, from: Who, to: Who, generation: u64) -> Lette
         current: card(member, now),
         name: Some(member.name.clone()),
         grant: grant(member, world.members[to].principal(), generation, now),
+        stamps: Vec::new(),
     }
 }
 
@@ -114,6 +116,7 @@ pub fn introduction(world: &World, from: Who, to: Who, token: InviteToken) -> Le
         card: member.disk.identity.card.read_key(),
         current: card(member, now),
         grant: Some(grant(member, world.members[to].principal(), 1, now)),
+        stamps: Vec::new(),
     }
 }
 
@@ -465,6 +468,7 @@ fn an_introduction_with_a_grant_or_card_that_does_not_stand_makes_no_contact() {
             card: key.clone(),
             current,
             grant: Some(grant),
+            stamps: Vec::new(),
         };
         let envelope = letter(&mut world, mallory, alice, body);
         let answer = deliver(&mut world, mallory, alice, Admission::Token(token.clone()), envelope);

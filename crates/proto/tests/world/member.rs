@@ -13,6 +13,7 @@ use porchlight_wire::device_list::{DeviceEntry, DeviceList};
 use porchlight_wire::envelope::EnvelopeSecretKey;
 use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId};
 use porchlight_wire::keys::{DeviceKeys, RootKey};
+use porchlight_wire::mailbox::MailboxId;
 use porchlight_wire::network::{Network, TopicIndex};
 use porchlight_wire::record::{Place, VerifiedRecord};
 use porchlight_wire::sheet::VerifiedSheet;
@@ -91,6 +92,22 @@ pub struct Member {
     pub looked_up: BTreeSet<Place>,
     /// How many lookups it ever asked for.
     pub lookups: u64,
+    /// Envelopes in mailboxes on its disk.
+    pub bodies: BTreeMap<(MailboxId, u64), Vec<u8>>,
+    /// How it cheats those whose mailboxes it keeps.
+    pub mischief: Mischief,
+}
+
+/// What a relay that keeps mailboxes may be up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mischief {
+    None,
+    /// It says that mailboxes are empty.
+    Hides,
+    /// It names what is there, and gives out nothing.
+    Withholds,
+    /// It gives out everything it ever had, however often it is deleted.
+    Repeats,
 }
 
 impl Member {
@@ -113,6 +130,8 @@ impl Member {
                 card_addresses: true,
                 follow: false,
                 seed_peers: relays.iter().map(|relay| relay.address.clone()).collect(),
+                mailboxes: 0,
+                mailkeeping: None,
             },
             disk: Snapshot::new(identity),
             log: BTreeMap::new(),
@@ -141,6 +160,8 @@ impl Member {
             last_alive: 0,
             looked_up: BTreeSet::new(),
             lookups: 0,
+            bodies: BTreeMap::new(),
+            mischief: Mischief::None,
         }
     }
 
@@ -243,6 +264,12 @@ impl Member {
             match write {
                 Write::PutEvent(row) => self.log_event(row),
                 Write::DropEvents { below } => self.log = self.log.split_off(below),
+                Write::PutBody(row) => {
+                    self.bodies.insert((row.mailbox, row.number), row.envelope.to_vec());
+                }
+                Write::DeleteBody(mailbox, number) if self.mischief != Mischief::Repeats => {
+                    self.bodies.remove(&(*mailbox, *number));
+                }
                 _ => {}
             }
         }

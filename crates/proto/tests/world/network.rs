@@ -1,6 +1,6 @@
 //! The network between the members: relays that keep copies and pass gossip on, links with latencies, and faults.
 
-use crate::member::SHELF;
+use crate::member::{Mischief, SHELF};
 use crate::{SECOND, Who, World};
 use porchlight_proto::input::{BeaconSource, ExchangeId, LiveNode, LookupId, PutId};
 use porchlight_proto::{Effect, Input};
@@ -8,9 +8,11 @@ use porchlight_wire::beacon::{VerifiedBeacon, find_work, topic};
 use porchlight_wire::frame::{Request, Response};
 use porchlight_wire::ids::{Address, NodeAddress, NodeId};
 use porchlight_wire::keys::DeviceKeys;
+use porchlight_wire::mailbox::{Entry, Held, MailboxId};
 use porchlight_wire::network::TopicIndex;
 use porchlight_wire::record::{Place, VerifiedRecord};
 use porchlight_wire::shelf::Shelf;
+use porchlight_wire::stamp::Class;
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -220,6 +222,15 @@ impl World {
                 let nonce = find_work(place.as_bytes(), bits, 0, u64::MAX).unwrap();
                 self.tell(who, 500, Input::Worked { place, nonce });
             }
+            Effect::DayWork { challenge, bits } => {
+                let nonce = find_work(&challenge, bits, 0, u64::MAX).unwrap();
+                self.tell(who, 500, Input::DayWorked { challenge, nonce });
+            }
+            Effect::HandOut {
+                exchange,
+                mailbox,
+                numbers,
+            } => self.hand_out(who, exchange, mailbox, &numbers),
             Effect::Request {
                 exchange,
                 to,
@@ -453,7 +464,59 @@ impl World {
         self.tell(from, EXCHANGE_TIMEOUT, failed(number, true));
     }
 
+    /// The driver's part: what is on disk is given out.
+    fn hand_out(&mut self, who: Who, exchange: ExchangeId, mailbox: MailboxId, numbers: &[u64]) {
+        let bodies = &self.members[who].bodies;
+        let held = |number: &u64| {
+            let envelope = bodies.get(&(mailbox, *number))?.clone().into();
+            let number = *number;
+            Some(Held { number, envelope })
+        };
+        let envelopes = numbers.iter().filter_map(held).collect();
+        self.send_answer(who, exchange, Response::MailboxEnvelopes { envelopes });
+    }
+
+    /// What a relay that cheats says instead.
+    fn twisted(&self, by: Who, response: Response) -> Response {
+        let member = &self.members[by];
+        match (member.mischief, response) {
+            (Mischief::Hides, Response::MailboxList { .. }) => Response::MailboxList {
+                entries: Vec::new(),
+                more: false,
+            },
+            (Mischief::Withholds, Response::MailboxEnvelopes { .. }) => {
+                let envelopes = Vec::new();
+                Response::MailboxEnvelopes { envelopes }
+            }
+            (Mischief::Repeats, Response::MailboxList { .. }) => Response::MailboxList {
+                entries: member
+                    .bodies
+                    .iter()
+                    .map(|((_, number), body)| Entry {
+                        number: *number,
+                        bytes: u32::try_from(body.len()).unwrap(),
+                        class: Class::Contact,
+                    })
+                    .collect(),
+                more: false,
+            },
+            (Mischief::Repeats, Response::MailboxEnvelopes { .. }) => Response::MailboxEnvelopes {
+                envelopes: member
+                    .bodies
+                    .iter()
+                    .map(|((_, number), body)| Held {
+                        number: *number,
+                        envelope: body.clone().into(),
+                    })
+                    .take(32)
+                    .collect(),
+            },
+            (_, response) => response,
+        }
+    }
+
     fn send_answer(&mut self, from: Who, exchange: ExchangeId, response: Response) {
+        let response = self.twisted(from, response);
         self.answers.push(response.clone());
         let Some(under_way) = self.exchanges.remove(&exchange.0) else {
             return;
@@ -509,11 +572,19 @@ impl World {
     fn live_node(&self, site: Site) -> LiveNode {
         LiveNode {
             node: self.node_of(site),
-            relay: matches!(site, Site::Relay(_)),
+            relay: self.is_relay(site),
             topics: match site {
-                Site::Member(who) => self.members[who].topics.clone(),
-                Site::Relay(_) => self.network.topics().collect(),
+                Site::Member(who) if !self.is_relay(site) => self.members[who].topics.clone(),
+                Site::Member(_) | Site::Relay(_) => self.network.topics().collect(),
             },
+        }
+    }
+
+    /// A relay's shelf is one site, and its core, if it has one, another.
+    fn is_relay(&self, site: Site) -> bool {
+        match site {
+            Site::Member(who) => self.members[who].config.mailkeeping.is_some(),
+            Site::Relay(_) => true,
         }
     }
 
@@ -549,7 +620,10 @@ impl World {
 
     /// Whether one can dial the other.
     fn can_reach(&self, one: Site, other: Site) -> bool {
-        one != other && self.is_up(one) && self.is_up(other) && !self.faults.cut.contains(&pair(one, other))
+        self.node_of(one) != self.node_of(other)
+            && self.is_up(one)
+            && self.is_up(other)
+            && !self.faults.cut.contains(&pair(one, other))
     }
 
     /// Whether the two keep a connection: with relays always, with other members if one of them asked for it.
@@ -557,7 +631,10 @@ impl World {
         match (one, other) {
             (Site::Member(one), Site::Member(other)) => {
                 let (one, other) = (&self.members[one], &self.members[other]);
-                one.keep.contains(&other.address) || other.keep.contains(&one.address)
+                one.config.mailkeeping.is_some()
+                    || other.config.mailkeeping.is_some()
+                    || one.keep.contains(&other.address)
+                    || other.keep.contains(&one.address)
             }
             (Site::Relay(_), _) | (_, Site::Relay(_)) => true,
         }
@@ -569,7 +646,7 @@ impl World {
 
     /// Whether the two believe that they are connected.
     fn seems_linked(&self, one: Site, other: Site) -> bool {
-        one != other
+        self.node_of(one) != self.node_of(other)
             && self.is_up(one)
             && self.is_up(other)
             && self.is_wanted(one, other)

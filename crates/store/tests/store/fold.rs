@@ -33,11 +33,28 @@ fn write(kind: u8, key: u64, seed: u64, newest: u64) -> Write {
         20 => Write::PutFormer(sample::former(key, seed)),
         21 => Write::DeleteFormer(sample::principal(key)),
         22 => Write::PutClosing(sample::closing(key, seed)),
-        _ => Write::DeleteClosing(sample::closing(key, seed).pk),
+        23 => Write::DeleteClosing(sample::closing(key, seed).pk),
+        24 => Write::PutMailbox(sample::own_mailbox(key, seed)),
+        25 => Write::DeleteMailbox(sample::mailbox_id(key)),
+        26 => Write::PutStamps(sample::stamps(key, seed)),
+        27 => Write::DeleteStamps(sample::principal(key)),
+        28 => Write::PutParcel(sample::parcel(key, seed)),
+        29 => Write::DeleteParcel(sample::id(key)),
+        30 => Write::PutTaken(sample::taken(key, seed)),
+        31 => Write::DeleteTaken(sample::principal(key), sample::id(key)),
+        32 => Write::PutKept(sample::kept(key, seed)),
+        33 => Write::DeleteKept(sample::mailbox_id(key)),
+        34 => Write::PutDeposit(sample::deposit(key, seed)),
+        35 => Write::DeleteDeposit(sample::mailbox_id(key % 2), key),
+        36 => Write::PutBody(sample::body(key, seed)),
+        37 => Write::DeleteBody(sample::mailbox_id(key % 2), key),
+        38 => Write::PutSpent(sample::spent(key, seed)),
+        39 => Write::DeleteSpent(sample::mailbox_id(key % 2), sample::bytes(key)),
+        _ => Write::PutChosenRelays(sample::chosen(seed)),
     }
 }
 
-const KINDS: u8 = 24;
+const KINDS: u8 = 41;
 
 fn commits() -> impl Strategy<Value = Vec<Vec<(u8, u64, u64)>>> {
     let one = (0..KINDS, 0..4_u64, prop_oneof![0..1_000_u64, Just(u64::MAX / 2)]);
@@ -54,6 +71,7 @@ proptest! {
         let opened = home.open();
         let mut expected = opened.snapshot.clone();
         let mut events = BTreeMap::new();
+        let mut bodies = BTreeMap::new();
         prop_assert_eq!(&expected, &Snapshot::new(home.identity.clone()));
         let mut store = opened.store;
         for commit in commits {
@@ -61,8 +79,17 @@ proptest! {
             for (kind, key, seed) in commit {
                 let write = write(kind, key, seed, expected.newest_event);
                 expected.apply(&write);
-                if let Write::PutEvent(row) = &write {
-                    events.insert(row.number, row.clone());
+                match &write {
+                    Write::PutEvent(row) => {
+                        events.insert(row.number, row.clone());
+                    }
+                    Write::PutBody(row) => {
+                        bodies.insert(row.number, row.envelope.clone());
+                    }
+                    Write::DeleteBody(_, number) => {
+                        bodies.remove(number);
+                    }
+                    _ => {}
                 }
                 writes.push(write);
             }
@@ -78,6 +105,13 @@ proptest! {
         let kept: Vec<_> = events.range(expected.oldest_event..).map(|(_, row)| row.clone()).collect();
         let read = runtime.block_on(store.events().after(0, u32::MAX)).unwrap();
         prop_assert_eq!(read, kept);
+        for of in 0..2 {
+            let asked: Vec<u64> = (0..4).filter(|number| number % 2 == of).collect();
+            let there: Vec<_> = asked.iter().filter_map(|number| Some((*number, bodies.get(number)?.clone()))).collect();
+            let read = runtime.block_on(store.events().envelopes(sample::mailbox_id(of), asked)).unwrap();
+            let read: Vec<_> = read.into_iter().map(|held| (held.number, held.envelope)).collect();
+            prop_assert_eq!(read, there);
+        }
     }
 }
 
@@ -90,5 +124,5 @@ fn every_kind_of_write_is_tried() {
             shown.split(['(', ' ']).next().unwrap().to_owned()
         })
         .collect();
-    assert_eq!(kinds.len(), 22, "{kinds:?}");
+    assert_eq!(kinds.len(), 39, "{kinds:?}");
 }

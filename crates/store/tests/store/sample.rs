@@ -3,8 +3,9 @@
 use porchlight_proto::event::{Event, FirstContactProblem, OwnCause, OwnPresenceChange, Source, Told, Verdict};
 use porchlight_proto::input::{ContactInfo, OwnPresence, Reply};
 use porchlight_proto::rows::{
-    AnswerRow, ClosingRow, ConsumerRow, ContactRow, EventRow, FormerRow, GrantedView, HeldView, Identity, InviteRow,
-    LetterRow, ObservedRow, OwnPresenceRow, OwnState, OwnTuple, Projection, Status, SubscriptionState, ViewRow,
+    AnswerRow, BodyRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, EventRow, FormerRow, GrantedView, HeldView,
+    Identity, InviteRow, Item, KeptRow, LetterRow, MailboxRow, ObservedRow, OwnPresenceRow, OwnState, OwnTuple,
+    ParcelRow, Projection, SpentRow, StampsRow, Status, SubscriptionState, TakenRow, Tier, ViewRow,
 };
 use porchlight_wire::blind::{BlindedKey, GenerationKey};
 use porchlight_wire::card::{Bundle, SignedCard};
@@ -17,9 +18,11 @@ use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId, RandomId};
 use porchlight_wire::invite::InviteToken;
 use porchlight_wire::keys::{DeviceKeys, RootKey};
 use porchlight_wire::letter::{LetterBody, RefusalReason};
+use porchlight_wire::mailbox::{MailboxAddress, MailboxId, MailboxKey, Pass, Quota, StampBatch, Voucher};
 use porchlight_wire::presence::{
     Basic, ContactAddress, Detail, Note, PresenceDocument, PresenceState, PresenceTuple, RpidElement,
 };
+use porchlight_wire::stamp::{Class, Day, DayWork, Stamp, StampKey};
 use porchlight_wire::time::UnixMillis;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -94,6 +97,7 @@ fn card(seed: u64) -> SignedCard {
         envelope_key: identity.envelope.public(),
         addresses: vec![node_address(seed)],
         relays: (0..seed % 3).map(node_address).collect(),
+        mailboxes: Vec::new(),
         issued: UnixMillis(seed),
     };
     bundle.sign(&identity.device, &identity.devices)
@@ -318,22 +322,29 @@ pub fn closing(key: u64, seed: u64) -> ClosingRow {
 }
 
 pub fn letter(key: u64, seed: u64) -> LetterRow {
-    let body = match seed % 5 {
+    let body = match seed % 6 {
         0 => LetterBody::Introduce {
             token: InviteToken::from_bytes(bytes(seed)),
             name: maybe(seed, 3, || format!("introduced {seed}")),
             card: generation(seed).read_key(),
             current: card(seed),
             grant: maybe(seed, 4, || grant(seed)),
+            stamps: vec![stamp_batch(seed)],
         },
         1 => LetterBody::Grant {
             card: generation(seed).read_key(),
             current: card(seed),
             name: None,
             grant: grant(seed),
+            stamps: Vec::new(),
         },
         2 => LetterBody::Renew {},
         3 => LetterBody::Ended { sequence: seed },
+        4 => LetterBody::Post {
+            stamps: vec![stamp_batch(seed)],
+            wanted: true,
+            taken: vec![id(seed)],
+        },
         _ => LetterBody::Refused {
             reason: RefusalReason::InviteUsedUp,
             sequence: seed,
@@ -350,6 +361,138 @@ pub fn letter(key: u64, seed: u64) -> LetterRow {
         },
         created: TODAY,
     }
+}
+
+pub fn mailbox_id(key: u64) -> MailboxId {
+    MailboxKey::from_bytes(&bytes(key)).id()
+}
+
+fn mailbox_address(key: u64) -> MailboxAddress {
+    MailboxAddress {
+        mailbox: mailbox_id(key),
+        relay: node_address(key),
+    }
+}
+
+fn stamp(seed: u64) -> Stamp {
+    StampKey::from_bytes(bytes(seed)).mint(&mailbox_id(seed), bytes(seed), Day(20_000), Class::Contact)
+}
+
+fn stamp_batch(seed: u64) -> StampBatch {
+    StampBatch {
+        mailbox: mailbox_id(seed),
+        stamps: (0..seed % 3).map(stamp).collect(),
+    }
+}
+
+pub fn own_mailbox(key: u64, seed: u64) -> MailboxRow {
+    let voucher = Voucher {
+        by: mailbox_id(seed),
+        relay: node_address(seed).node,
+        id: id(seed),
+        uses: 1,
+        until: TODAY,
+    };
+    MailboxRow {
+        mailbox: mailbox_id(key),
+        key: MailboxKey::from_bytes(&bytes(key)),
+        stamp_key: StampKey::from_bytes(bytes(seed)),
+        relay: node_address(seed),
+        voucher: maybe(seed, 0, || voucher.sign(&MailboxKey::from_bytes(&bytes(seed)))),
+        until: maybe(seed, 1, || UnixMillis(seed)),
+        quotas: (0..seed % 3)
+            .map(|bytes| Quota {
+                class: Class::Invited,
+                envelopes: 1,
+                most_envelopes: u32::MAX,
+                bytes,
+                most_bytes: u64::MAX,
+            })
+            .collect(),
+    }
+}
+
+pub fn stamps(key: u64, seed: u64) -> StampsRow {
+    StampsRow {
+        contact: principal(key),
+        books: (0..seed % 3).map(stamp_batch).collect(),
+    }
+}
+
+pub fn parcel(key: u64, seed: u64) -> ParcelRow {
+    ParcelRow {
+        id: id(key),
+        item: Item::Letter(id(seed)),
+        to: principal(seed),
+        at: mailbox_address(seed),
+        pass: match seed % 3 {
+            0 => None,
+            1 => Some(Pass::Stamp(stamp(seed))),
+            _ => Some(Pass::Work(DayWork {
+                day: Day(20_000),
+                nonce: seed,
+            })),
+        },
+        envelope: ByteBuf::from(bytes::<64>(seed)),
+        stored: maybe(seed, 1, || UnixMillis(seed)),
+    }
+}
+
+pub fn taken(key: u64, seed: u64) -> TakenRow {
+    TakenRow {
+        from: principal(key),
+        letter: id(key),
+        until: UnixMillis(seed),
+    }
+}
+
+pub fn kept(key: u64, seed: u64) -> KeptRow {
+    KeptRow {
+        mailbox: mailbox_id(key),
+        stamp_key: StampKey::from_bytes(bytes(seed)),
+        tier: match seed % 3 {
+            0 => Tier::Listed,
+            1 => Tier::Vouched {
+                by: mailbox_id(seed),
+                voucher: id(seed),
+            },
+            _ => Tier::Worked,
+        },
+        until: UnixMillis(seed),
+        last: seed,
+    }
+}
+
+pub fn deposit(key: u64, seed: u64) -> DepositRow {
+    DepositRow {
+        mailbox: mailbox_id(key % 2),
+        number: key,
+        class: Class::ALL[(seed % 3) as usize],
+        bytes: 2_048,
+        until: UnixMillis(seed),
+    }
+}
+
+pub fn body(key: u64, seed: u64) -> BodyRow {
+    BodyRow {
+        mailbox: mailbox_id(key % 2),
+        number: key,
+        envelope: ByteBuf::from(bytes::<2_048>(seed)),
+    }
+}
+
+pub fn spent(key: u64, seed: u64) -> SpentRow {
+    SpentRow {
+        mailbox: mailbox_id(key % 2),
+        mark: bytes(key),
+        envelope: bytes(seed),
+        stored: UnixMillis(seed),
+        until: TODAY,
+    }
+}
+
+pub fn chosen(seed: u64) -> Vec<NodeAddress> {
+    (0..seed % 3).map(node_address).collect()
 }
 
 pub fn observed(key: u64, seed: u64) -> ObservedRow {
