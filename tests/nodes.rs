@@ -28,6 +28,8 @@ mod first_contact;
 mod health;
 #[path = "api/judge.rs"]
 mod judge;
+#[path = "nodes/mailboxes.rs"]
+mod mailboxes;
 #[path = "nodes/passphrase.rs"]
 mod passphrase;
 #[path = "nodes/presence.rs"]

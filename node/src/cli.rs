@@ -15,6 +15,7 @@ mod output;
 mod poll;
 mod presence;
 mod reference;
+mod relays;
 mod who;
 
 use crate::config::{Overrides, default_home};
@@ -28,6 +29,7 @@ use clap_complete::Shell;
 use output::Output;
 use presence::PresenceCmd;
 use reference::MethodName;
+use relays::RelayCmd;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -165,6 +167,11 @@ Exit code 0 if all is well, 7 if not, 3 if no node runs.")]
     Net {
         #[command(subcommand)]
         command: NetCmd,
+    },
+    /// Relays: which keep a mailbox for this node while it is away.
+    Relay {
+        #[command(subcommand)]
+        command: RelayCmd,
     },
     /// Your contacts: whether you see them, and whether they see you.
     Contacts,
@@ -495,6 +502,7 @@ pub fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         Cmd::Man { dir } => reference::manual(&out, dir.as_deref())?,
         Cmd::Demo { keep } => return runtime()?.block_on(crate::demo::run(*keep, args.json)),
         Cmd::Health => return runtime()?.block_on(health::health(&out)),
+        Cmd::Relay { command } => return runtime()?.block_on(relays::relay(&out, command)),
         asked => runtime()?.block_on(ask(&out, asked))?,
     }
     Ok(ExitCode::SUCCESS)
@@ -551,6 +559,7 @@ async fn ask(out: &Output, command: &Cmd) -> anyhow::Result<()> {
         // These were dealt with before.
         Cmd::Init { .. }
         | Cmd::Health
+        | Cmd::Relay { .. }
         | Cmd::Run { .. }
         | Cmd::Config { .. }
         | Cmd::Passphrase { .. }
@@ -634,6 +643,9 @@ mod tests {
             "porchlight events -f --consumer c",
             "porchlight rpc presence.get contact=alice",
             "porchlight config check --role relay",
+            "porchlight relay ls",
+            "porchlight relay use /ip4/127.0.0.1/tcp/1/p2p/x --stop",
+            "porchlight relay test x",
         ] {
             assert!(Args::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

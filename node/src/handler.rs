@@ -3,6 +3,7 @@
 
 mod access;
 mod presence;
+mod relays;
 
 use crate::clock::{millis, unix_now};
 use crate::config::{Layers, Overrides};
@@ -183,6 +184,9 @@ impl Api {
             Call::PresencePolls(_) => self.list_polls().await,
             Call::PresenceList(_) => value(&self.list_presence().await?),
             Call::NetPeers(_) => self.peers().await,
+            Call::RelayList(_) => self.list_relays().await,
+            Call::RelayUse(params) => self.use_relay(params).await,
+            Call::RelayTest(params) => self.test_relay(params).await,
             Call::EventsSubscribe(params) => {
                 let from = match params.from.as_deref() {
                     None | Some("oldest") => ConsumerStart::Oldest,
@@ -289,6 +293,7 @@ impl Api {
             contacts: count(presence.contacts.len()),
             records: count(status.records),
             topics: count(status.topics),
+            keeps: self.keeping().await?,
             own: presence.own,
             counters: counters(&status.counters),
             pid: std::process::id(),

@@ -2,6 +2,7 @@
 //! docs/rpc are.
 
 use super::judge::SCHEMAS;
+use super::mailboxes::registered;
 use super::tap::Tap;
 use super::town::{PROGRAM, join, porchlight, stage, with_relays};
 use porchlight::demo::person::Person;
@@ -100,6 +101,11 @@ async fn every_method_answers_and_the_examples_are_of_that() {
     story.call(&mut alice, "contact.list", json!({})).await;
     story.call(&mut alice, "net.peers", json!({})).await;
     story.call(&mut alice, "node.info", json!({})).await;
+    registered(&stage, "alice").await;
+    let relays = story.call(&mut alice, "relay.list", json!({})).await;
+    let second = json!({"relay": relays["relays"][1]["address"]});
+    story.call(&mut alice, "relay.use", second.clone()).await;
+    story.call(&mut alice, "relay.test", second).await;
     story.call(&mut alice, "node.config.get", json!({})).await;
     story.call(&mut alice, "node.health", json!({})).await;
 

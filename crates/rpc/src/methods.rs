@@ -157,6 +157,12 @@ registry! {
         "Your own presence and that of all contacts, as known here now.";
     NetPeers "net.peers" (Nothing) -> PeerList, [],
         "Connected nodes.";
+    RelayList "relay.list" (Nothing) -> RelayList, [],
+        "Relays that are known by name, and the mailboxes this node has there.";
+    RelayUse "relay.use" (RelayUse) -> RelayUsed, [NotFound, Conflict, RateLimited],
+        "Have a mailbox at this relay rather than at others; or no longer.";
+    RelayTest "relay.test" (RelayTest) -> RelayTested, [NotFound, RateLimited],
+        "Dial a relay, and see whether it is one.";
     EventsSubscribe "events.subscribe" (EventsSubscribe) -> EventsSubscribed, [RateLimited],
         "Make a consumer of events, and have events pushed on this connection.";
     EventsNext "events.next" (EventsNext) -> EventBatch, [RateLimited],

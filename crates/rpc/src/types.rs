@@ -44,7 +44,8 @@ const SHOWS: [&str; 2] = ["all", "status"];
 const ALLOWS: [&str; 2] = ["subscribe", "fetch"];
 const RIGHT: [&str; 2] = ["fetch", "subscribe"];
 const WATCHER: [&str; 3] = ["waiting", "active", "terminated"];
-const LETTER: [&str; 5] = ["introduce", "grant", "renew", "ended", "refused"];
+const LETTER: [&str; 6] = ["introduce", "grant", "renew", "ended", "refused", "post"];
+const CLASS: [&str; 3] = ["stranger", "contact", "invited"];
 const DIRECTION: [&str; 2] = ["in", "out"];
 const FROM: [&str; 2] = ["oldest", "now"];
 
@@ -118,6 +119,9 @@ objects! {
         records: u64,
         /// Topics it is in.
         topics: u64,
+        /// What it keeps in mailboxes for others; not given if it keeps none.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        keeps: Option<Keeping>,
         /// Our own presence.
         own: OwnPresence,
         /// What has happened on the network since the start, by name.
@@ -126,6 +130,96 @@ objects! {
         pid: u32,
         /// What the owner should know.
         notices: Vec<String>,
+    }
+    /// What a relay keeps in mailboxes for others.
+    Keeping {
+        /// Mailboxes.
+        mailboxes: u64,
+        /// Envelopes in them.
+        envelopes: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// Bytes that may be.
+        room_bytes: u64,
+    }
+    /// The reply to `relay.list`.
+    RelayList {
+        /// Those that `relay.use` put first, then seed peers, then others that keep a mailbox of this node.
+        relays: Vec<Relay>,
+    }
+    /// A relay.
+    Relay {
+        /// Its id.
+        node: String,
+        /// Where it is dialled, its id included.
+        address: String,
+        /// Whether it is connected, and has said that it is a relay.
+        connected: bool,
+        /// Whether it is a seed peer.
+        seed: bool,
+        /// Whether `relay.use` put it first.
+        chosen: bool,
+        /// The mailbox this node has there.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        mailbox: Option<Mailbox>,
+    }
+    /// A mailbox of this node.
+    Mailbox {
+        /// Until when it is registered, unless it is registered again; not given if it is not yet.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        registered_until_at: Option<String>,
+        /// What was in it, and may be, when it was registered last.
+        quotas: Vec<MailboxQuota>,
+    }
+    /// How much of one kind is in a mailbox.
+    MailboxQuota {
+        /// From whom: `contact`, `invited` (whoever holds an invite), or `stranger`.
+        #[schemars(extend("enum" = CLASS))]
+        class: String,
+        /// Envelopes.
+        envelopes: u32,
+        /// Envelopes that may be.
+        most_envelopes: u32,
+        /// Their bytes.
+        bytes: u64,
+        /// Bytes that may be.
+        most_bytes: u64,
+    }
+    /// The parameters of `relay.use`.
+    #[serde(deny_unknown_fields)]
+    RelayUse {
+        /// Its address with its id, as `status` on the relay shows it; or the id of one that `relay.list` shows.
+        relay: String,
+        /// No longer: the mailbox there is given up.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        stop: Option<bool>,
+        /// The same key again gets the same answer.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        idempotency_key: Option<String>,
+    }
+    /// The reply to `relay.use`.
+    RelayUsed {
+        /// How it is now. A mailbox is registered after the reply, once the relay is connected.
+        relay: Relay,
+    }
+    /// The parameters of `relay.test`.
+    #[serde(deny_unknown_fields)]
+    RelayTest {
+        /// As in `relay.use`.
+        relay: String,
+    }
+    /// The reply to `relay.test`.
+    RelayTested {
+        /// What was dialled.
+        address: String,
+        /// Whether the node answered there, and has proven to be it.
+        reached: bool,
+        /// Whether it says that it is a relay.
+        is_relay: bool,
+        /// What was found, for people.
+        found: String,
+        /// How long it took.
+        took_ms: u64,
     }
     /// The reply to `node.health`.
     Health {

@@ -70,6 +70,15 @@ pub(super) async fn status(out: &Output) -> Result<()> {
         some(info.topics, "topic"),
         some(info.records, "record"),
     ))?;
+    if let Some(keeps) = &info.keeps {
+        out.line(&format!(
+            "  keeps      {} for others, with {} of {} KiB; there is room for {} MiB",
+            some(keeps.mailboxes, "mailbox"),
+            some(keeps.envelopes, "envelope"),
+            keeps.bytes >> 10,
+            keeps.room_bytes >> 20,
+        ))?;
+    }
     let seen: Vec<String> = info
         .counters
         .iter()
@@ -89,6 +98,8 @@ pub(super) async fn status(out: &Output) -> Result<()> {
 fn some(count: u64, thing: &str) -> String {
     if count == 1 {
         format!("1 {thing}")
+    } else if thing.ends_with('x') {
+        format!("{count} {thing}es")
     } else {
         format!("{count} {thing}s")
     }

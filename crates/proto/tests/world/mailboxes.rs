@@ -544,3 +544,47 @@ fn a_push_by_a_node_that_is_not_the_relay_is_refused() {
         }
     );
 }
+
+#[test]
+fn a_chosen_relay_takes_the_place_of_another_which_is_given_up_once_it_is_empty() {
+    let mut world = World::with_keepers(16, 3);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    world.meet(alice, bob);
+    let at = |world: &World| -> BTreeSet<usize> {
+        let rows = world.members[alice].disk.mailboxes.values();
+        rows.map(|row| (0..3).find(|relay| world.relays[*relay].address == row.relay).unwrap())
+            .collect()
+    };
+    // Those that were connected first.
+    let before = at(&world);
+    assert_eq!(before.len(), 2);
+    let chosen = (0..3).find(|relay| !before.contains(relay)).unwrap();
+    let relay = world.relays[chosen].address.clone();
+    let command = |stop| Command::UseRelay {
+        relay: relay.clone(),
+        stop,
+    };
+    assert!(matches!(world.call(alice, command(false)), Ok(Reply::Relay(_))));
+    world.run_for(HOUR);
+    let after = at(&world);
+    assert!(after.contains(&chosen) && after.len() == 2, "{after:?}");
+    let given_up = *before.difference(&after).next().unwrap();
+    let bobs = &world.members[bob].disk.mailboxes;
+    let left = &world.members[given_up].disk.kept;
+    assert!(left.keys().all(|id| bobs.contains_key(id)), "hers was closed");
+    // Bob has learned of it, and what he leaves comes to her.
+    world.stopped(alice);
+    let contact = "alice".to_owned();
+    world.call(bob, Command::RemoveContact { contact }).unwrap();
+    world.run_for(MINUTE);
+    world.stopped(bob);
+    world.back(alice);
+    assert_eq!(
+        world.subscription(alice, &world.id(bob)),
+        Some(SubscriptionState::Cancelled)
+    );
+    assert!(matches!(world.call(alice, command(true)), Ok(Reply::Relay(_))));
+    assert!(!at(&world).contains(&chosen), "given up at once");
+    world.run_for(HOUR);
+    assert_eq!(at(&world), before, "another one has taken its place");
+}
