@@ -12,6 +12,7 @@ mod connections;
 mod convert;
 mod gossip;
 pub mod handle;
+mod hostile;
 mod inbound;
 mod local;
 mod pace;
@@ -28,3 +29,4 @@ pub use handle::{
     BeaconSource, Counters, Dialled, ExchangeFailure, FoundInstead, LiveNode, Looked, Net, NetCommand, NetError,
     NetEvent, NetStatus, NetStopped, PathCounters, PeerInfo, ProbeError, WrongSeed,
 };
+pub use hostile::Hostile;

@@ -184,9 +184,9 @@ impl Answers {
     }
 }
 
-type Frames = Framed<Compat<Stream>, LengthDelimitedCodec>;
+pub(crate) type Frames = Framed<Compat<Stream>, LengthDelimitedCodec>;
 
-fn framed(stream: Stream) -> Frames {
+pub(crate) fn framed(stream: Stream) -> Frames {
     let codec = LengthDelimitedCodec::builder()
         .max_frame_length(FRAME_BYTES)
         .new_codec();
