@@ -4,6 +4,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     unreachable_pub,
@@ -46,3 +47,5 @@ mod tap;
 mod town;
 #[path = "nodes/transports.rs"]
 mod transports;
+#[path = "nodes/whole_town.rs"]
+mod whole_town;

@@ -7,7 +7,7 @@ use porchlight_rpc::Client;
 use porchlight_rpc::methods::{NetPeers, NodeInfo, NodeStop};
 use porchlight_rpc::types::{self, Peer};
 use porchlight_wire::network::Network;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -23,7 +23,7 @@ pub const LEASE: Duration = Duration::from_secs(6);
 pub const RELAYS: [&str; 2] = ["relay-1", "relay-2"];
 
 /// The network's name, so that the demo never meets anyone else.
-const NETWORK: &str = "porchlight-demo";
+pub const NETWORK: &str = "porchlight-demo";
 
 /// How long anything may take before the demo is called off. Generous: machines are slow at times.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -64,6 +64,8 @@ pub struct Stage {
     nodes: BTreeMap<String, Child>,
     /// Where the relays listen, once they have been started.
     relays: BTreeMap<&'static str, String>,
+    /// Relays that no configuration names.
+    further: BTreeSet<String>,
     /// Who stands between nodes and clients, if anyone.
     between: Option<Box<dyn Between>>,
 }
@@ -85,6 +87,7 @@ impl Stage {
             program,
             nodes: BTreeMap::new(),
             relays: BTreeMap::new(),
+            further: BTreeSet::new(),
             between: None,
         })
     }
@@ -146,6 +149,20 @@ impl Stage {
         Ok(())
     }
 
+    /// Starts a relay that nobody's configuration names: others come to know of it through both relays.
+    ///
+    /// # Errors
+    ///
+    /// If it does not come up.
+    pub async fn start_further_relay(&mut self, name: &str) -> Result<()> {
+        self.further.insert(name.to_owned());
+        self.start(name).await
+    }
+
+    fn is_relay(&self, name: &str) -> bool {
+        RELAYS.contains(&name) || self.further.contains(name)
+    }
+
     /// Starts a node, making its home if there is none, and waits until it answers.
     ///
     /// # Errors
@@ -153,7 +170,7 @@ impl Stage {
     /// If it does not come up.
     pub async fn start(&mut self, name: &str) -> Result<()> {
         let home = self.home(name);
-        let is_relay = RELAYS.contains(&name);
+        let is_relay = self.is_relay(name);
         self.make_home(name)?;
         let log = File::options().create(true).append(true).open(self.log(name))?;
         let mut command = Command::new(&self.program);
@@ -214,7 +231,7 @@ impl Stage {
         if home.exists() {
             return Ok(());
         }
-        let told = (!RELAYS.contains(&name)).then_some(name);
+        let told = (!self.is_relay(name)).then_some(name);
         let file = self.passphrase_file(name);
         let passphrase = file.exists().then(|| Source::File(file).take_new()).transpose()?;
         crate::home::create(&home, told, &Network::named(NETWORK)?, passphrase.as_ref())?;
@@ -249,6 +266,16 @@ impl Stage {
             peers.iter().filter(|peer| peer.seed && peer.relay).count() == 2
         })
         .await
+    }
+
+    /// Waits until a node is connected to some relay, whoever told it of it.
+    ///
+    /// # Errors
+    ///
+    /// If it is not in good time.
+    pub async fn connected_to_a_relay(&self, name: &str) -> Result<()> {
+        self.peers_are(name, "a relay", |peers| peers.iter().any(|peer| peer.relay))
+            .await
     }
 
     /// Waits until a node is connected to the node of one of its contacts.
