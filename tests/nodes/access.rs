@@ -3,8 +3,21 @@
 use super::town::{befriend, join, porchlight, with_relays};
 use porchlight::demo::person::Person;
 use porchlight::demo::search::search_memory;
-use porchlight::demo::stage::Stage;
-use porchlight_rpc::types::Told;
+use porchlight::demo::stage::{NETWORK, PATIENCE, RELAYS, Stage};
+use porchlight::passphrase::Source;
+use porchlight_net::Hostile;
+use porchlight_rpc::methods::NodeInfo;
+use porchlight_rpc::types::{self, Told};
+use porchlight_store::DurabilitySetting;
+use porchlight_wire::beacon::VerifiedBeacon;
+use porchlight_wire::blind::{Epoch, Kind, ReadKey};
+use porchlight_wire::frame::{Request, Response};
+use porchlight_wire::ids::NodeAddress;
+use porchlight_wire::network::Network;
+use porchlight_wire::presence::PresenceState;
+use porchlight_wire::time::UnixMillis;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::time::{Instant, timeout};
 
 fn is<'a>(contact: &'a str, status: &'a str) -> impl Fn(&Told) -> bool + 'a {
     move |told| told.contact == contact && told.status == status
@@ -49,6 +62,101 @@ async fn rfc2779_5_1_16_who_was_removed_learns_nothing_more_and_the_others_notic
     carol.add(&invite).await.unwrap();
     carol.subscribed("alice").await.unwrap();
     carol.told("alice is away", is("alice", "away")).await.unwrap();
+}
+
+/// What somebody holds of a contact's, as it lies in their home.
+fn held(stage: &Stage, name: &str, of: &Person) -> ReadKey {
+    let home = porchlight::home::open(&stage.home(name), DurabilitySetting::Full, &Source::Terminal).unwrap();
+    let contact = &home.opened.snapshot.contacts[&of.principal.parse().unwrap()];
+    contact.held.as_ref().unwrap().read.clone()
+}
+
+fn unix_now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap())
+}
+
+/// Epochs around today's.
+fn epochs(key: &ReadKey) -> [Epoch; 3] {
+    let today = key.epoch(Kind::Presence, unix_now());
+    [Epoch(today.0 - 1), today, Epoch(today.0 + 1)]
+}
+
+/// What a key opens of recorded bytes, with its sequence.
+fn opened(key: &ReadKey, network: &Network, bytes: &[u8]) -> Option<(u64, PresenceState)> {
+    let beacon = VerifiedBeacon::verify(bytes, network, unix_now()).unwrap();
+    let payload = epochs(key).iter().find_map(|epoch| beacon.open(key, *epoch, 0).ok())?;
+    Some((beacon.sequence(), PresenceState::from_bytes(&payload).unwrap()))
+}
+
+async fn hear(recorder: &mut Hostile) -> Vec<u8> {
+    let heard = timeout(PATIENCE, recorder.hear()).await;
+    heard.expect("something passes by").unwrap()
+}
+
+#[tokio::test]
+async fn rfc2779_5_1_16_who_was_removed_and_records_every_byte_reads_nothing_that_follows() {
+    const BEFORE: &str = "carol may know this";
+    let (mut stage, mut alice, mut bob, _) = three().await;
+    // Somebody with carol's keys takes every record that passes by either relay.
+    stage.stop("carol").await.unwrap();
+    let key = held(&stage, "carol", &alice);
+    let network = Network::named(NETWORK).unwrap();
+    let mut relays: Vec<NodeAddress> = Vec::new();
+    for relay in RELAYS {
+        let mut node = stage.client(relay).await.unwrap();
+        let info = node.call::<NodeInfo>(&types::Nothing {}).await.unwrap();
+        relays.push(info.listening[0].parse().unwrap());
+    }
+    let mut recorder = Hostile::connect([7; 32], &network, &relays).await.unwrap();
+    alice.set("busy", Some(BEFORE)).await.unwrap();
+    // The search is a search: with the keys, what passes is read.
+    loop {
+        let bytes = hear(&mut recorder).await;
+        if opened(&key, &network, &bytes).is_some_and(|(_, state)| state.document.notes[0].text == BEFORE) {
+            break;
+        }
+    }
+    alice.remove("carol").await.unwrap();
+    let mut newest = 0;
+    for (status, note) in [
+        ("away", "the first thing that follows"),
+        ("busy", "the second"),
+        ("open", "the third"),
+    ] {
+        alice.set(status, Some(note)).await.unwrap();
+        newest = bob.told(note, is("alice", status)).await.unwrap().sequence.unwrap();
+    }
+    // Until the last of it has passed, and the end of what carol could read.
+    let (mut passed, mut ended, mut recorded) = (false, false, 0);
+    let patience = Instant::now() + PATIENCE;
+    while !(passed && ended) {
+        assert!(Instant::now() < patience, "passed: {passed}, ended: {ended}");
+        let bytes = hear(&mut recorder).await;
+        recorded += 1;
+        passed |= VerifiedBeacon::verify(&bytes, &network, unix_now()).unwrap().sequence() == newest;
+        if let Some((_, state)) = opened(&key, &network, &bytes) {
+            ended |= state.ended;
+            // What was on its way when she was removed is as she saw it before.
+            let before = state.document.notes.first().is_none_or(|note| note.text == BEFORE);
+            assert!(before, "{state:?}");
+        }
+    }
+    assert!(recorded >= 4, "{recorded}");
+    // Nor is there anything else at the places that she can work out.
+    for relay in &relays {
+        for epoch in epochs(&key) {
+            let address = key.blinded(Kind::Presence, epoch, 0);
+            let answer = recorder.ask(&relay.node, Request::RecordGet { address }).await;
+            let Some(Response::Record { beacon }) = answer else {
+                panic!("expected an answer, got {answer:?}");
+            };
+            if let Some(bytes) = beacon {
+                let (_, state) = opened(&key, &network, &bytes).unwrap();
+                assert!(state.ended && state.document.notes.is_empty(), "{state:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
