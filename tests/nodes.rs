@@ -17,6 +17,8 @@
 mod access;
 #[path = "nodes/api.rs"]
 mod api;
+#[path = "nodes/clients.rs"]
+mod clients;
 #[path = "nodes/command_line.rs"]
 mod command_line;
 #[path = "nodes/configuration.rs"]
