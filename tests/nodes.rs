@@ -25,6 +25,8 @@ mod command_line;
 mod configuration;
 #[path = "nodes/crashes.rs"]
 mod crashes;
+#[path = "nodes/demo.rs"]
+mod demo;
 #[path = "nodes/first_contact.rs"]
 mod first_contact;
 #[path = "nodes/health.rs"]

@@ -1,7 +1,7 @@
 //! `porchlight demo`: the whole story with real processes on this machine, told while it happens.
 //!
-//! It uses nothing that others cannot use: it starts the program it is part of, and talks to it over the local API. A
-//! step that does not come true ends it with what was expected and what was seen.
+//! It uses nothing that others cannot use: it starts the program it is part of, and talks to it over the local API. A step that does not come true ends it with what was expected
+//! and what was seen.
 
 pub mod person;
 mod relays;
@@ -10,7 +10,7 @@ pub mod search;
 pub mod stage;
 mod teller;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use person::Person;
 use stage::{LEASE, Stage};
 use std::process::ExitCode;
@@ -33,10 +33,7 @@ pub async fn run(keep: bool, json: bool) -> Result<ExitCode> {
     let mut teller = Teller::new(json);
     let told = tokio::select! {
         told = story(&mut stage, &mut teller) => told,
-        _ = tokio::signal::ctrl_c() => {
-            stage.strike();
-            bail!("stopped by ctrl-c");
-        }
+        _ = tokio::signal::ctrl_c() => return Err(interrupted(stage).await),
     };
     if let Err(error) = told {
         let folder = stage.leave_folder();
@@ -49,9 +46,20 @@ pub async fn run(keep: bool, json: bool) -> Result<ExitCode> {
     if keep {
         stage.leave_running();
     } else {
-        stage.strike();
+        stage.strike().await;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Clears up after a ctrl-c. Whoever presses it again does not want to wait for that.
+async fn interrupted(stage: Stage) -> anyhow::Error {
+    let folder = stage.folder().to_owned();
+    tokio::select! {
+        () = stage.strike() => anyhow!("stopped by ctrl-c; its nodes have ended, and nothing of them is left"),
+        _ = tokio::signal::ctrl_c() => {
+            anyhow!("stopped by a second ctrl-c; its nodes were killed, and what is left of them is in {}", folder.display())
+        }
+    }
 }
 
 async fn story(stage: &mut Stage, teller: &mut Teller) -> Result<()> {

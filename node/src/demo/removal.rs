@@ -60,6 +60,8 @@ pub(super) async fn removed(stage: &mut Stage, alice: &mut Person, bob: &mut Per
         "alice",
     );
     stage.stop("carol").await?;
+    // Her home is of no use to those who go on with the others.
+    stage.forget("carol")?;
     alice.set("open", None).await?;
     bob.told("alice is open", |told| told.contact == "alice" && told.status == "open")
         .await?;

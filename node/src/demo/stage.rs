@@ -198,9 +198,11 @@ impl Stage {
             // A ctrl-c is for the demo, which ends them itself.
             .process_group(0)
             .kill_on_drop(false);
-        let mut child = command
+        let child = command
             .spawn()
             .with_context(|| format!("{} cannot be started", self.program.display()))?;
+        // Ours from here on: whoever stops waiting for its answer has to find it.
+        let child = self.nodes.entry(name.to_owned()).insert_entry(child).into_mut();
         let answered = timeout(PATIENCE, async {
             loop {
                 if Client::connect(&crate::home::socket(&home)).await.is_ok() {
@@ -213,7 +215,6 @@ impl Stage {
             }
         })
         .await;
-        self.nodes.insert(name.to_owned(), child);
         answered.with_context(|| format!("{name}'s node does not answer"))??;
         if let Some(between) = &self.between {
             between.came(&crate::home::socket(&home));
@@ -309,10 +310,11 @@ impl Stage {
     /// If it does not run, or does not end well.
     pub async fn stop(&mut self, name: &str) -> Result<()> {
         self.client(name).await?.call::<NodeStop>(&types::Nothing {}).await?;
-        let mut child = self.nodes.remove(name).context("it does not run")?;
+        let child = self.nodes.get_mut(name).context("it does not run")?;
         let status = timeout(PATIENCE, child.wait())
             .await
             .with_context(|| format!("{name}'s node does not end"))??;
+        self.nodes.remove(name);
         ensure!(status.success(), "expected {name}'s node to end well, got {status}");
         self.ended(name);
         Ok(())
@@ -324,8 +326,9 @@ impl Stage {
     ///
     /// If it does not run.
     pub async fn kill(&mut self, name: &str) -> Result<()> {
-        let mut child = self.nodes.remove(name).context("it does not run")?;
+        let child = self.nodes.get_mut(name).context("it does not run")?;
         child.kill().await?;
+        self.nodes.remove(name);
         self.ended(name);
         Ok(())
     }
@@ -336,9 +339,23 @@ impl Stage {
         }
     }
 
-    /// Ends all processes and removes everything.
-    pub fn strike(mut self) {
-        self.kill_all();
+    /// Ends all processes and removes everything. Waits for each process: what it still writes could not be removed.
+    pub async fn strike(mut self) {
+        for child in self.nodes.values_mut() {
+            // One that has ended by itself needs no killing.
+            let _ = child.kill().await;
+        }
+    }
+
+    /// Removes what a node that does not run has left.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be removed.
+    pub fn forget(&self, name: &str) -> Result<()> {
+        std::fs::remove_dir_all(self.home(name))?;
+        std::fs::remove_file(self.log(name))?;
+        Ok(())
     }
 
     /// Ends all processes, and leaves the folder to be looked at.

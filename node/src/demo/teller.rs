@@ -105,15 +105,20 @@ impl Teller {
         say("")?;
         let program = stage.program().display();
         if keep {
+            let folder = stage.folder().display();
             say("The nodes go on running. Their homes:")?;
             for name in stage.names() {
                 say(&format!("  {}", stage.home(name).display()))?;
             }
             say("Try:")?;
+            say(&format!("  P={program}"))?;
+            say(&format!("  D={folder}"))?;
             say("  $P --home $D/bob who --watch")?;
             say("  $P --home $D/alice presence set away -m 'having tea'")?;
-            say("To end it:")?;
-            say("  for h in $D/*/; do $P --home $h stop; done; rm -r $D")?;
+            say("To stop all of them, and to leave nothing behind:")?;
+            say(&format!(
+                "  for h in {folder}/*/; do {program} --home \"$h\" stop; done; rm -r {folder}"
+            ))?;
         } else {
             say("To play with these four nodes: demo --keep. To go on with a node of your own:")?;
             say(&format!("  P={program}"))?;
