@@ -1,8 +1,10 @@
 //! `porchlight demo`: the whole story with real processes on this machine, told while it happens.
 //!
-//! It uses nothing that others cannot use: it starts the program it is part of, and talks to it over the local API. A step that does not come true ends it with what was expected
+//! It uses nothing that others cannot use: it starts the program it is part of, and talks to it over the local API; in one
+//! step it is also the stranger who attacks, over the network. A step that does not come true ends it with what was expected
 //! and what was seen.
 
+mod attack;
 pub mod person;
 mod relays;
 mod removal;
@@ -76,6 +78,12 @@ async fn story(stage: &mut Stage, teller: &mut Teller) -> Result<()> {
         .step(
             "alice's status changes; bob is notified.",
             changes(&mut alice, &mut bob),
+        )
+        .await?;
+    teller
+        .step(
+            "A stranger alters alice's records and plays them back.",
+            attack::attacked(stage, &mut alice, &mut bob),
         )
         .await?;
     teller
