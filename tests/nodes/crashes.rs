@@ -1,12 +1,15 @@
-//! kill -9 at bad moments, and what is there afterwards.
+//! kill -9 at bad moments, a disk that refuses, and what is there afterwards.
 
-use super::town::{alice_and_bob, join, with_relays};
+use super::town::{PROGRAM, alice_and_bob, befriend, join, stage_of, with_relays};
 use porchlight::demo::person::Person;
 use porchlight::demo::stage::Stage;
 use porchlight_rpc::Client;
 use porchlight_rpc::methods::{EventsAck, EventsNext, EventsSubscribe, PresenceSet};
 use porchlight_rpc::types::{self, Event};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 fn presence(note: &str) -> types::PresenceSet {
     types::PresenceSet {
@@ -160,4 +163,57 @@ async fn a_kill_in_the_middle_of_a_grant_leaves_both_sides_contacts_in_the_end()
     for name in ["bob", "carol", "dave"] {
         alice.subscribed(name).await.unwrap();
     }
+}
+
+/// A program that runs the one under test; while `refuses` is there, no file of its grows beyond some hundred kilobytes.
+fn program_on_a_disk(folder: &Path, refuses: &Path) -> PathBuf {
+    let path = folder.join("porchlight-on-a-disk");
+    let script = format!(
+        "#!/bin/sh\nif [ -e '{}' ]; then trap '' XFSZ; ulimit -f 1000; fi\nexec '{PROGRAM}' \"$@\"\n",
+        refuses.display()
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_ends_the_node_before_it_says_what_it_could_not_keep() {
+    const MANY: usize = 10_000;
+    let folder = tempfile::tempdir().unwrap();
+    let refuses = folder.path().join("refuses");
+    let mut stage = stage_of(program_on_a_disk(folder.path(), &refuses));
+    stage.start_relays().await.unwrap();
+    let mut alice = join(&mut stage, "alice").await;
+    let mut bob = join(&mut stage, "bob").await;
+    befriend(&mut alice, &mut bob).await;
+    stage.stop("alice").await.unwrap();
+    std::fs::write(&refuses, "").unwrap();
+    stage.start("alice").await.unwrap();
+    alice.reconnect(&stage).await.unwrap();
+    let mut said = 0;
+    while said < MANY && alice.set("busy", Some(&format!("change {said}"))).await.is_ok() {
+        said += 1;
+    }
+    assert!((1..MANY).contains(&said), "{said}");
+    assert!(!stage.ends("alice").await.unwrap().success());
+    let log = std::fs::read_to_string(stage.log("alice")).unwrap();
+    assert!(log.contains("is the disk full?"), "{log}");
+
+    std::fs::remove_file(&refuses).unwrap();
+    stage.start("alice").await.unwrap();
+    alice.reconnect(&stage).await.unwrap();
+    let kept = alice.own().await.unwrap().note.unwrap().text;
+    assert_eq!(kept, format!("change {}", said - 1), "the last that was promised");
+    alice.set("away", None).await.unwrap();
+    let notes = RefCell::new(Vec::new());
+    bob.told("alice is away", |told| {
+        notes
+            .borrow_mut()
+            .extend(told.notes.iter().map(|note| note.text.clone()));
+        told.status == "away"
+    })
+    .await
+    .unwrap();
+    assert!(!notes.borrow().contains(&format!("change {said}")), "{notes:?}");
 }

@@ -10,7 +10,7 @@ use porchlight_wire::network::Network;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -310,14 +310,24 @@ impl Stage {
     /// If it does not run, or does not end well.
     pub async fn stop(&mut self, name: &str) -> Result<()> {
         self.client(name).await?.call::<NodeStop>(&types::Nothing {}).await?;
+        let status = self.ends(name).await?;
+        ensure!(status.success(), "expected {name}'s node to end well, got {status}");
+        Ok(())
+    }
+
+    /// Waits until a node ends by itself, and gives how it did.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run, or does not end in good time.
+    pub async fn ends(&mut self, name: &str) -> Result<ExitStatus> {
         let child = self.nodes.get_mut(name).context("it does not run")?;
         let status = timeout(PATIENCE, child.wait())
             .await
             .with_context(|| format!("{name}'s node does not end"))??;
         self.nodes.remove(name);
-        ensure!(status.success(), "expected {name}'s node to end well, got {status}");
         self.ended(name);
-        Ok(())
+        Ok(status)
     }
 
     /// Kills a node with SIGKILL.
