@@ -1,6 +1,8 @@
 //! Invites between real nodes, and what is in the way of them.
 
 use super::town::{alice_and_bob, join, porchlight, with_relays};
+use porchlight::demo::person::Person;
+use porchlight::demo::stage::RELAYS;
 use porchlight_wire::invite::Invite;
 use porchlight_wire::time::UnixMillis;
 
@@ -17,6 +19,32 @@ async fn rfc2779_2_2_1_two_who_never_met_find_each_other_by_an_invite_alone() {
     let contacts = porchlight(&stage, "bob", &["contacts", "--json"]).await.json();
     assert_eq!(contacts["contacts"][0]["name"], "my friend");
     assert_eq!(contacts["contacts"][0]["told_name"], "alice");
+}
+
+#[tokio::test]
+async fn the_loss_of_one_relay_of_two_keeps_nobody_out() {
+    let mut stage = with_relays().await;
+    let mut alice = join(&mut stage, "alice").await;
+    let invite = alice.invite().await.unwrap();
+    stage.kill(RELAYS[0]).await.unwrap();
+    // One who comes only now, by an invite of before.
+    stage.start("bob").await.unwrap();
+    stage.connected_to_a_relay("bob").await.unwrap();
+    let mut bob = Person::meet(&stage, "bob").await.unwrap();
+    bob.add(&invite).await.unwrap();
+    bob.subscribed("alice").await.unwrap();
+    alice.set("busy", Some("all the same")).await.unwrap();
+    let told = bob.told("alice is busy", |told| told.status == "busy").await.unwrap();
+    assert_eq!(told.notes[0].text, "all the same");
+    stage.stop("alice").await.unwrap();
+    bob.told("alice is closed", |told| told.status == "closed")
+        .await
+        .unwrap();
+    let fetched = bob.fetch("alice").await.unwrap();
+    assert_eq!(
+        (fetched.status.as_str(), fetched.source.as_deref()),
+        ("closed", Some("dht"))
+    );
 }
 
 #[tokio::test]
