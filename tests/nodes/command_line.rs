@@ -1,9 +1,14 @@
 //! What the command line says when something is in the way, and that it says it well.
 
-use super::town::{alice_and_bob, join, porchlight, stage, with_relays};
+use super::town::{PROGRAM, alice_and_bob, join, porchlight, stage, with_relays};
+use porchlight::demo::stage::PATIENCE;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn init_makes_a_home_for_its_owner_only_and_says_what_to_do_next() {
@@ -214,4 +219,42 @@ async fn what_programs_read_is_json_and_what_people_read_is_a_table() {
         second.stdout.lines().count() < 3,
         "acknowledged events do not come again: {second:?}"
     );
+}
+
+#[tokio::test]
+async fn who_watch_shows_every_change_and_ends_with_the_node() {
+    let (mut stage, mut alice, _bob) = alice_and_bob().await;
+    let mut watching = Command::new(PROGRAM)
+        .arg("--home")
+        .arg(stage.home("bob"))
+        .args(["who", "--watch"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let mut shown = async |what: &str| {
+        let found = timeout(PATIENCE, async {
+            loop {
+                let line = lines.next_line().await.unwrap().unwrap();
+                if line.contains("alice") && line.contains(what) {
+                    return line;
+                }
+            }
+        });
+        found.await.unwrap_or_else(|_| panic!("expected a line with '{what}'"))
+    };
+    shown("open").await;
+    for (status, note) in [("away", "one"), ("busy", "two"), ("open", "three")] {
+        alice.set(status, Some(note)).await.unwrap();
+        assert!(shown(status).await.contains(note));
+    }
+    stage.stop("alice").await.unwrap();
+    shown("closed").await;
+    // Nobody is left before a screen that says something and is told nothing any more.
+    stage.kill("bob").await.unwrap();
+    let ended = timeout(PATIENCE, watching.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(ended.status.code(), Some(3), "{ended:?}");
+    assert!(String::from_utf8(ended.stderr).unwrap().starts_with("error: "));
 }
