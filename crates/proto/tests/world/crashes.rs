@@ -324,3 +324,28 @@ fn refreshing_does_not_cost_a_commit_each_time() {
     let commits = world.members[alice].commits;
     assert!(commits <= 2, "{commits} commits for 50 refreshes");
 }
+
+#[test]
+fn a_copy_of_the_home_that_is_put_back_is_believed_at_once() {
+    let mut world = World::new(97);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    world.meet(alice, bob);
+    world.run_for(MINUTE);
+    world.stop(alice);
+    let copy = world.members[alice].disk.clone();
+    world.boot(alice);
+    world.set(alice, Status::Busy, Some("since the copy"));
+    world.run_for(MINUTE);
+    assert_eq!(world.sees(bob, alice), "busy");
+    world.stop(alice);
+    world.run_for(SECOND);
+    assert_eq!(world.sees(bob, alice), "closed");
+    let member = &mut world.members[alice];
+    // The log is in the home too.
+    member.history.retain(|row| row.number <= copy.newest_event);
+    member.log.retain(|number, _| *number <= copy.newest_event);
+    member.disk = copy;
+    world.boot(alice);
+    world.run_for(MINUTE);
+    assert_eq!(world.sees(bob, alice), "open", "as the copy has it");
+}
