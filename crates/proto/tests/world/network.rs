@@ -472,7 +472,12 @@ impl World {
             let number = *number;
             Some(Held { number, envelope })
         };
-        let envelopes = numbers.iter().filter_map(held).collect();
+        let envelopes = if self.members[who].mischief == Mischief::Repeats {
+            let all = bodies.range((mailbox, 0)..=(mailbox, u64::MAX));
+            all.filter_map(|((_, number), _)| held(number)).take(32).collect()
+        } else {
+            numbers.iter().filter_map(held).collect()
+        };
         self.send_answer(who, exchange, Response::MailboxEnvelopes { envelopes });
     }
 
@@ -499,17 +504,6 @@ impl World {
                     })
                     .collect(),
                 more: false,
-            },
-            (Mischief::Repeats, Response::MailboxEnvelopes { .. }) => Response::MailboxEnvelopes {
-                envelopes: member
-                    .bodies
-                    .iter()
-                    .map(|((_, number), body)| Held {
-                        number: *number,
-                        envelope: body.clone().into(),
-                    })
-                    .take(32)
-                    .collect(),
             },
             (_, response) => response,
         }
