@@ -79,6 +79,7 @@ fn processes(folder: &Path) -> Vec<u32> {
 }
 
 #[tokio::test]
+#[ignore = "the demo is told with times, and needs the machine to itself: test.sh runs it by itself"]
 async fn the_demo_comes_true_and_keeps_what_can_be_stopped() {
     let mut demo = Demo::begin(&["--keep"]).await;
     let mut steps = 0;
