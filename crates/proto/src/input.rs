@@ -1,6 +1,7 @@
 //! Everything that can wake the core, and what it answers to commands. Closed enums: a new way in is a new variant.
 
 use crate::event::{FirstContactProblem, Told};
+use crate::examination::Examined;
 use crate::health::Condition;
 use crate::relays::{KeepingInfo, RelayInfo};
 use crate::rows::{OwnState, OwnTuple, Projection, Status, SubscriptionState};
@@ -309,6 +310,13 @@ pub enum Command {
     Keeping,
     /// How the core finds itself.
     Condition,
+    /// What is known of a contact who cannot be seen or reached.
+    Examine {
+        /// Petname or principal id.
+        contact: String,
+        /// What was found at the addresses that an earlier answer named, to be judged.
+        found: Vec<VerifiedBeacon>,
+    },
     /// Say goodbye and end.
     Stop,
 }
@@ -488,6 +496,8 @@ pub enum Reply {
     Keeping(Option<KeepingInfo>),
     /// To `Condition`.
     Condition(Box<Condition>),
+    /// To `Examine`.
+    Examined(Box<Examined>),
     /// To `Stop`.
     Stopping,
 }

@@ -7,8 +7,8 @@ use crate::contacts::Introduction;
 use crate::event::{Event, FirstContactProblem};
 use crate::input::ExchangeId;
 use crate::limits::{
-    CARD_SPACING, LETTER_LIFE, LETTERS, LETTERS_IN_FLIGHT, RETRY_FIRST, RETRY_LAST, STAMPS_GIVEN, STORED_RETRY,
-    STRANGER_BURST, STRANGER_REFILL, TAKEN,
+    CARD_SPACING, FAILURE_CHARACTERS, LETTER_LIFE, LETTERS, LETTERS_IN_FLIGHT, RETRY_FIRST, RETRY_LAST, STAMPS_GIVEN,
+    STORED_RETRY, STRANGER_BURST, STRANGER_REFILL, TAKEN,
 };
 use crate::node::Node;
 use crate::rows::{Item, LetterRow, SubscriptionState, TakenRow};
@@ -34,6 +34,17 @@ struct Attempt {
     not_before: Instant,
     tries: u32,
     in_flight: bool,
+    /// Why it was not taken last.
+    failure: Option<String>,
+}
+
+impl Outbox {
+    /// How often a letter was offered, and why it was not taken last.
+    pub(crate) fn tried(&self, id: &RandomId) -> (u32, Option<&str>) {
+        self.attempts
+            .get(id)
+            .map_or((0, None), |attempt| (attempt.tries, attempt.failure.as_deref()))
+    }
 }
 
 impl Node {
@@ -165,11 +176,11 @@ impl Node {
         }
         let Some((to, addresses)) = self.node_of(&row.to) else {
             self.leave_letter(&row);
-            self.offer_later(id, &row.to);
+            self.offer_later(id, &row.to, "their card names no node");
             return;
         };
         let Some(envelope) = self.seal_letter(&row) else {
-            self.offer_later(id, &row.to);
+            self.offer_later(id, &row.to, "it cannot be sealed to them");
             return;
         };
         let exchange = ExchangeId(self.next_id());
@@ -229,12 +240,13 @@ impl Node {
     }
 
     /// Waits before the next try: twice as long each time, with jitter; and asks where the recipient is now.
-    fn offer_later(&mut self, id: RandomId, to: &PrincipalId) {
+    fn offer_later(&mut self, id: RandomId, to: &PrincipalId, failure: &str) {
         let jitter = u64::from(self.rng.next_u32() % 1_000);
         let now = self.clock.instant;
         let stored = self.is_stored(Item::Letter(id));
         let attempt = self.outbox.attempts.entry(id).or_default();
         attempt.in_flight = false;
+        attempt.failure = Some(failure.chars().take(FAILURE_CHARACTERS).collect());
         let wait = if stored {
             STORED_RETRY
         } else {
@@ -274,7 +286,7 @@ impl Node {
             | Response::MailboxRegistered { .. }
             | Response::MailboxList { .. }
             | Response::MailboxEnvelopes { .. }
-            | Response::MailboxDone {} => self.offer_later(id, &row.to),
+            | Response::MailboxDone {} => self.offer_later(id, &row.to, "their node answered something else"),
         }
     }
 
@@ -295,7 +307,7 @@ impl Node {
         if matches!(row.body, LetterBody::Introduce { .. }) && !self.is_stored(Item::Letter(id)) {
             self.set_problem(&row.to, Some(FirstContactProblem::Unreachable));
         }
-        self.offer_later(id, &row.to);
+        self.offer_later(id, &row.to, reason);
     }
 
     /// The recipient cannot be reached: the letter is left in their mailboxes, if they have any.
@@ -378,7 +390,7 @@ impl Node {
                 if matches!(row.body, LetterBody::Introduce { .. }) {
                     self.set_problem(&row.to, Some(FirstContactProblem::Unreachable));
                 }
-                self.offer_later(row.id, &row.to);
+                self.offer_later(row.id, &row.to, why(reason));
                 return;
             }
         };
@@ -679,7 +691,7 @@ fn spend(credit: &mut u64, now: Instant) -> Result<(), Refusal> {
     Ok(())
 }
 
-const fn kind_of(body: &LetterBody) -> &'static str {
+pub(crate) const fn kind_of(body: &LetterBody) -> &'static str {
     match body {
         LetterBody::Introduce { .. } => "introduce",
         LetterBody::Grant { .. } => "grant",
@@ -687,5 +699,24 @@ const fn kind_of(body: &LetterBody) -> &'static str {
         LetterBody::Ended { .. } => "ended",
         LetterBody::Refused { .. } => "refused",
         LetterBody::Post { .. } => "post",
+    }
+}
+
+/// What a refusal says, for people.
+const fn why(reason: Refusal) -> &'static str {
+    match reason {
+        Refusal::InviteUsedUp => "their node said that the invite is used up",
+        Refusal::InviteExpired => "their node said that the invite has ended",
+        Refusal::NotAdmitted => "their node said that nothing lets it in",
+        Refusal::CannotOpen => "their node said that it cannot open it; its keys may be others now",
+        Refusal::Invalid => "their node said that it does not stand; a clock may be wrong",
+        Refusal::Outdated => "their node said that it comes from a device that speaks for us no longer",
+        Refusal::Full => "their node said that it has no room",
+        Refusal::TooMany => "their node said that too many came at once",
+        Refusal::NotServed => "their node said that it does not take letters",
+        Refusal::Malformed => "their node said that it cannot read it",
+        Refusal::Stamp | Refusal::Time | Refusal::Size | Refusal::Quota | Refusal::NoMailbox => {
+            "their node answered as a mailbox would"
+        }
     }
 }

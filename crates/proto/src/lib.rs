@@ -12,6 +12,7 @@ pub mod access;
 pub mod clock;
 mod contacts;
 pub mod event;
+pub mod examination;
 mod grants;
 pub mod health;
 pub mod input;

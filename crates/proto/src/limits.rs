@@ -258,6 +258,9 @@ pub const RETRY_FIRST: u64 = 2_000;
 /// Longest wait before a letter is offered again.
 pub const RETRY_LAST: u64 = 300_000;
 
+/// Characters kept of why a letter was not taken: a sentence of ours, perhaps with an address in it.
+pub const FAILURE_CHARACTERS: usize = 200;
+
 /// The least time between two puts of a card or invite record. Short, because a node learns its addresses and relays one
 /// by one as it starts, and nobody new can reach it before they stand in its card.
 pub const CARD_PACE: u64 = 2_000;

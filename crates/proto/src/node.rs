@@ -472,6 +472,9 @@ impl Node {
             Command::ListRelays => Ok(Some(self.command_list_relays())),
             Command::Keeping => Ok(Some(self.command_keeping())),
             Command::Condition => Ok(Some(Reply::Condition(Box::new(self.command_condition())))),
+            Command::Examine { contact, found } => self
+                .command_examine(&contact, &found)
+                .map(|examined| Some(Reply::Examined(Box::new(examined)))),
             Command::Stop => {
                 self.leave();
                 Ok(Some(Reply::Stopping))

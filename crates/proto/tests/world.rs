@@ -27,6 +27,8 @@ mod bounds;
 mod consent;
 #[path = "world/crashes.rs"]
 mod crashes;
+#[path = "world/examination.rs"]
+mod examination;
 #[path = "world/first_contact.rs"]
 mod first_contact;
 #[path = "world/forgery.rs"]

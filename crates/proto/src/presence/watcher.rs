@@ -687,19 +687,22 @@ impl Node {
             .disk
             .contacts
             .values()
-            .map(|contact| {
-                let told = self
-                    .watched
-                    .get(&contact.principal)
-                    .map_or_else(|| belief(None, false, self.clock), |watched| watched.told.clone());
-                self.presence_of(contact, told)
-            })
+            .map(|contact| self.told_of(contact))
             .collect();
         contacts.sort_by(|one, other| one.name.cmp(&other.name));
         Reply::Presences {
             own: Box::new(self.own_presence(None)),
             contacts,
         }
+    }
+
+    /// What is told of a contact now.
+    pub(crate) fn told_of(&self, contact: &ContactRow) -> ContactPresence {
+        let told = self
+            .watched
+            .get(&contact.principal)
+            .map_or_else(|| belief(None, false, self.clock), |watched| watched.told.clone());
+        self.presence_of(contact, told)
     }
 
     fn presence_of(&self, contact: &ContactRow, told: Told) -> ContactPresence {
