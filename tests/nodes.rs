@@ -27,6 +27,8 @@ mod configuration;
 mod crashes;
 #[path = "nodes/demo.rs"]
 mod demo;
+#[path = "nodes/diagnose.rs"]
+mod diagnose;
 #[path = "nodes/first_contact.rs"]
 mod first_contact;
 #[path = "nodes/health.rs"]

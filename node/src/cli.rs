@@ -8,6 +8,7 @@ mod access;
 mod add;
 mod commands;
 mod config;
+mod diagnose;
 mod events;
 mod health;
 mod local;
@@ -57,7 +58,7 @@ Exit codes:
   4  not granted, or another passphrase
   5  there is no such thing, or no longer
   6  nobody could be reached, or not in time
-  7  the node does not do all that it should (`health`)
+  7  something is not as it should be (`health`, `net diagnose`)
   8  it collides with something that is there";
 
 /// The command line.
@@ -391,6 +392,19 @@ enum IdCmd {
 enum NetCmd {
     /// Connected nodes.
     Peers,
+    /// Why a contact cannot be seen or reached: step by step, with one conclusion and what to do.
+    #[command(after_help = "\
+Example:
+  porchlight net diagnose bob
+
+Looks at the contact and the letters that wait for them, at this node's own connections and clock, asks the network for
+their records, and dials their node. docs/troubleshooting.md says what each conclusion means.
+
+Exit code 0 if they are shown as they say, 5 if there is no such contact, 7 if something is in the way.")]
+    Diagnose {
+        /// Their name here, or their id.
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -503,6 +517,9 @@ pub fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         Cmd::Demo { keep } => return runtime()?.block_on(crate::demo::run(*keep, args.json)),
         Cmd::Health => return runtime()?.block_on(health::health(&out)),
         Cmd::Relay { command } => return runtime()?.block_on(relays::relay(&out, command)),
+        Cmd::Net {
+            command: NetCmd::Diagnose { name },
+        } => return runtime()?.block_on(diagnose::diagnose(&out, name)),
         asked => runtime()?.block_on(ask(&out, asked))?,
     }
     Ok(ExitCode::SUCCESS)
@@ -560,6 +577,9 @@ async fn ask(out: &Output, command: &Cmd) -> anyhow::Result<()> {
         Cmd::Init { .. }
         | Cmd::Health
         | Cmd::Relay { .. }
+        | Cmd::Net {
+            command: NetCmd::Diagnose { .. },
+        }
         | Cmd::Run { .. }
         | Cmd::Config { .. }
         | Cmd::Passphrase { .. }

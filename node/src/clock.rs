@@ -54,3 +54,22 @@ pub fn unix_now() -> UnixMillis {
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// A duration as people say it: `now`, `42 s`, `3 min`, `5 h`, `2 d`.
+pub(crate) fn age(ms: u64) -> String {
+    match ms / 1_000 {
+        0 => "now".to_owned(),
+        seconds @ 1..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// How long ago something was, as people say it.
+pub(crate) fn ago(ms: u64) -> String {
+    match ms {
+        0..1_000 => "just now".to_owned(),
+        ms => format!("{} ago", age(ms)),
+    }
+}

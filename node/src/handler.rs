@@ -8,6 +8,7 @@ mod relays;
 use crate::clock::{millis, unix_now};
 use crate::config::{Layers, Overrides};
 use crate::convert::rpc as convert;
+use crate::diagnose::Diagnoses;
 use crate::driver::Core;
 use crate::notices::notices;
 use porchlight_net::{Counters, Net, PathCounters, Role};
@@ -76,6 +77,7 @@ pub struct Api {
     pub(crate) net: Net,
     pub(crate) store: Store,
     pub(crate) events: EventReader,
+    pub(crate) diagnoses: Diagnoses,
 }
 
 #[expect(
@@ -94,6 +96,7 @@ impl Api {
             net,
             store,
             events,
+            diagnoses: Diagnoses::default(),
         })
     }
 
@@ -187,6 +190,7 @@ impl Api {
             Call::RelayList(_) => self.list_relays().await,
             Call::RelayUse(params) => self.use_relay(params).await,
             Call::RelayTest(params) => self.test_relay(params).await,
+            Call::NetDiagnose(params) => value(&self.diagnose(params).await?),
             Call::EventsSubscribe(params) => {
                 let from = match params.from.as_deref() {
                     None | Some("oldest") => ConsumerStart::Oldest,

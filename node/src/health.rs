@@ -4,7 +4,7 @@ use crate::clock::{millis, unix_now};
 use crate::driver::Core;
 use crate::handler::Api;
 use porchlight_net::{NetStatus, Role};
-use porchlight_proto::health::{Condition, What};
+use porchlight_proto::health::{ClockOf, Condition, What};
 use porchlight_proto::{Command, Reply};
 use porchlight_rpc::types::{Health, HealthCheck, HealthReason};
 use porchlight_store::{SLOW, StoreStats};
@@ -317,9 +317,8 @@ fn clock(measured: &Measured) -> Found {
     let Some(condition) = &measured.condition else {
         return unknown();
     };
-    let mut clocks: Vec<_> = condition.clocks.iter().collect();
-    clocks.sort_by_key(|clock| clock.ahead);
-    let Some(middle) = clocks.get(clocks.len() / 2) else {
+    let clocks = &condition.clocks;
+    let Some(middle) = middle_clock(condition) else {
         return ("no fresh record to compare it with".to_owned(), None);
     };
     let seconds = middle.ahead.unsigned_abs() / 1_000;
@@ -347,6 +346,13 @@ fn clock(measured: &Measured) -> Found {
             "set the clock, and have it kept right (NTP)",
         ),
     )
+}
+
+/// The clock in the middle of all that are known, by how far they are ahead of ours.
+pub(crate) fn middle_clock(condition: &Condition) -> Option<&ClockOf> {
+    let mut clocks: Vec<&ClockOf> = condition.clocks.iter().collect();
+    clocks.sort_by_key(|clock| clock.ahead);
+    clocks.get(clocks.len() / 2).copied()
 }
 
 fn events(measured: &Measured) -> Found {

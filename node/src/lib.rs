@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod convert;
 pub mod demo;
+pub mod diagnose;
 pub mod driver;
 pub mod failure;
 pub mod handler;

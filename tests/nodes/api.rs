@@ -108,6 +108,7 @@ async fn every_method_answers_and_the_examples_are_of_that() {
     story.call(&mut alice, "relay.test", second).await;
     story.call(&mut alice, "node.config.get", json!({})).await;
     story.call(&mut alice, "node.health", json!({})).await;
+    story.call(&mut alice, "net.diagnose", of_bob.clone()).await;
 
     let work = json!({"view": "work", "shows": "status"});
     story.call(&mut alice, "view.create", work).await;

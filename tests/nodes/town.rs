@@ -129,6 +129,7 @@ fn check_printed(words: &[&str], stdout: &str) {
         ["relay", "ls"] => Prints::Reply("relay.list"),
         ["relay", "use", ..] => Prints::Reply("relay.use"),
         ["relay", "test", _] => Prints::Reply("relay.test"),
+        ["net", "diagnose", _] => Prints::Reply("net.diagnose"),
         ["contacts"] => Prints::Reply("contact.list"),
         ["contact", "remove", _] => Prints::Reply("contact.remove"),
         ["contact", "rename" | "view", ..] => Prints::Reply("contact.update"),

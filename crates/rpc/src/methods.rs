@@ -163,6 +163,8 @@ registry! {
         "Have a mailbox at this relay rather than at others; or no longer.";
     RelayTest "relay.test" (RelayTest) -> RelayTested, [NotFound, RateLimited],
         "Dial a relay, and see whether it is one.";
+    NetDiagnose "net.diagnose" (NetDiagnose) -> Diagnosis, [RateLimited],
+        "Why a contact cannot be seen or reached, step by step, with one conclusion.";
     EventsSubscribe "events.subscribe" (EventsSubscribe) -> EventsSubscribed, [RateLimited],
         "Make a consumer of events, and have events pushed on this connection.";
     EventsNext "events.next" (EventsNext) -> EventBatch, [RateLimited],

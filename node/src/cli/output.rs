@@ -1,5 +1,6 @@
 //! What the command line prints: JSON for programs, tables for people. Texts of others are cleaned on the way.
 
+pub(super) use crate::clock::age;
 use anyhow::Result;
 use porchlight_rpc::Client;
 use porchlight_wire::name::is_direction_mark;
@@ -68,6 +69,14 @@ impl Output {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{line}")?;
         out.flush()?;
+        Ok(())
+    }
+
+    /// Prints a text after a label, broken between words where the terminal ends, with further lines indented as far.
+    pub(super) fn wrapped(&self, label: &str, text: &str) -> Result<()> {
+        for line in wrapped(label, text, self.width()) {
+            self.line(&line)?;
+        }
         Ok(())
     }
 
@@ -211,6 +220,32 @@ fn blocks(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     lines
 }
 
+/// The lines of a text after a label. Where the label leaves too little room, the text begins below it.
+fn wrapped(label: &str, text: &str, width: usize) -> Vec<String> {
+    let narrow = width.saturating_sub(label.width()) < 2 * LEAST_COLUMN;
+    let indent = " ".repeat(if narrow { 2 } else { label.width() });
+    let mut lines = Vec::new();
+    let mut line = label.to_owned();
+    if narrow && !label.trim().is_empty() {
+        lines.push(label.trim_end().to_owned());
+        line = indent.clone();
+    }
+    let mut empty = true;
+    for word in text.split_whitespace() {
+        if !empty && line.width() + 1 + word.width() > width {
+            lines.push(std::mem::replace(&mut line, indent.clone()));
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    lines.push(line);
+    lines
+}
+
 /// The width of a cell without its colour.
 fn visible_width(cell: &str) -> usize {
     let mut width = 0;
@@ -246,17 +281,6 @@ pub(super) fn clean(text: &str) -> String {
         .map(|c| if c.is_control() { ' ' } else { c })
         .filter(|c| !is_direction_mark(*c))
         .collect()
-}
-
-/// A duration as people say it: `now`, `42 s`, `3 min`, `5 h`, `2 d`.
-pub(super) fn age(ms: u64) -> String {
-    match ms / 1_000 {
-        0 => "now".to_owned(),
-        seconds @ 1..120 => format!("{seconds} s"),
-        seconds @ 120..7_200 => format!("{} min", seconds / 60),
-        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
-        seconds => format!("{} d", seconds / 86_400),
-    }
 }
 
 /// A duration that is still to come, to the nearest of what people say: seven days less a moment are `7 d`.
@@ -324,6 +348,20 @@ mod tests {
                 "  note: a note that is long"
             ]
         );
+    }
+
+    #[test]
+    fn a_text_after_a_label_is_broken_between_words() {
+        let text = "nobody listens there, and nothing came";
+        assert_eq!(
+            wrapped("dial  ", text, 34),
+            ["dial  nobody listens there, and", "      nothing came"]
+        );
+        assert_eq!(
+            wrapped("dial  ", text, 24),
+            ["dial", "  nobody listens there,", "  and nothing came"]
+        );
+        assert_eq!(wrapped("dial  ", text, usize::MAX).len(), 1);
     }
 
     #[test]
