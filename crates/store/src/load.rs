@@ -52,9 +52,10 @@ pub(crate) fn load(
         row.pk
     });
     snapshot.letters = keyed(reader.rows(LETTERS)?, |row: &porchlight_proto::rows::LetterRow| row.id);
-    snapshot.observed = keyed(reader.rows(OBSERVED)?, |row: &porchlight_proto::rows::ObservedRow| {
-        row.principal
-    });
+    snapshot.observed = keyed(
+        reader.readable_rows(OBSERVED)?,
+        |row: &porchlight_proto::rows::ObservedRow| row.principal,
+    );
     snapshot.consumers = keyed(reader.rows(CONSUMERS)?, |row: &porchlight_proto::rows::ConsumerRow| {
         row.name.clone()
     });
@@ -114,7 +115,24 @@ impl Reader<'_> {
             .transpose()
     }
 
+    /// All rows of a table.
     fn rows<T: DeserializeOwned>(&self, table: &'static str) -> Result<Vec<T>, OpenError> {
+        self.each(table).map(|rows| rows.into_iter().collect())?
+    }
+
+    /// Those rows of a table that can be read. For what was merely observed: it is looked up again, and one row of it that
+    /// was damaged is no reason not to start.
+    fn readable_rows<T: DeserializeOwned>(&self, table: &'static str) -> Result<Vec<T>, OpenError> {
+        let rows = self.each(table)?;
+        let read = rows.into_iter().filter_map(|row| {
+            row.inspect_err(|error| tracing::warn!(%error, table, "a row of what was observed is left out"))
+                .ok()
+        });
+        Ok(read.collect())
+    }
+
+    /// The rows of a table, each as it can be read or why it cannot.
+    fn each<T: DeserializeOwned>(&self, table: &'static str) -> Result<Vec<Result<T, OpenError>>, OpenError> {
         let failed = |source| sqlite(self.path, "read", source);
         let mut statement = self
             .connection
@@ -126,7 +144,7 @@ impl Reader<'_> {
         let mut opened = Vec::new();
         for row in rows {
             let (id, sealed) = row.map_err(failed)?;
-            opened.push(self.open(table, &id, &sealed)?);
+            opened.push(self.open(table, &id, &sealed));
         }
         Ok(opened)
     }

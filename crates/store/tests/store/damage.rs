@@ -5,16 +5,8 @@ use porchlight_proto::Write;
 use porchlight_store::{DurabilitySetting, OpenError, Store};
 use std::fs;
 
-/// Tables whose rows are found by a hash.
-const KEYED: [&str; 7] = [
-    "views",
-    "invites",
-    "contacts",
-    "letters",
-    "observed",
-    "consumers",
-    "answers",
-];
+/// Tables whose rows are found by a hash, and hold what was promised.
+const KEYED: [&str; 6] = ["views", "invites", "contacts", "letters", "consumers", "answers"];
 
 /// A home with two rows in every table, closed.
 async fn furnished() -> Home {
@@ -121,15 +113,29 @@ async fn a_row_under_another_key_or_in_another_table_is_noticed() {
     // Both name principals, but a hash of one table means nothing in another, and neither does its value.
     let home = furnished().await;
     home.sqlite()
-        .execute_batch("DELETE FROM observed; INSERT INTO observed SELECT * FROM contacts")
+        .execute_batch("DELETE FROM contacts; INSERT INTO contacts SELECT * FROM observed")
         .unwrap();
-    sealed_in(&home, "observed");
+    sealed_in(&home, "contacts");
 
     let home = furnished().await;
     home.sqlite()
         .execute_batch("UPDATE node SET value = (SELECT value FROM node WHERE name = 'ceiling') WHERE name = 'own'")
         .unwrap();
     sealed_in(&home, "node");
+}
+
+#[tokio::test]
+async fn a_row_of_what_was_merely_observed_that_cannot_be_read_is_left_out() {
+    for damage in [
+        "UPDATE observed SET value = substr(value, 1, 39) WHERE rowid = (SELECT min(rowid) FROM observed)",
+        "UPDATE observed SET value = x'' WHERE rowid = (SELECT min(rowid) FROM observed)",
+        "UPDATE observed SET id = randomblob(32) WHERE rowid = (SELECT min(rowid) FROM observed)",
+    ] {
+        let home = furnished().await;
+        home.sqlite().execute_batch(damage).unwrap();
+        let snapshot = home.snapshot();
+        assert_eq!((snapshot.observed.len(), snapshot.contacts.len()), (1, 2), "{damage}");
+    }
 }
 
 #[tokio::test]
