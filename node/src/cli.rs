@@ -24,10 +24,14 @@ use crate::failure::{Exit, Failure};
 use crate::passphrase::{FILE_VARIABLE, Source};
 use access::{ContactCmd, GrantCmd, ViewCmd};
 use anyhow::Context;
+use clap::builder::FalseyValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use output::Output;
+use porchlight_net::Role;
+use porchlight_proto::limits::{INVITE_LIFE_MAX, INVITE_LIFE_MIN};
 use presence::PresenceCmd;
 use reference::MethodName;
 use relays::RelayCmd;
@@ -59,7 +63,15 @@ Exit codes:
   5  there is no such thing, or no longer
   6  nobody could be reached, or not in time
   7  something is not as it should be (`health`, `net diagnose`)
-  8  it collides with something that is there";
+  8  it collides with something that is there
+
+Environment:
+  PORCHLIGHT_HOME             the home, as --home
+  PORCHLIGHT_ROLE, PORCHLIGHT_LISTEN, PORCHLIGHT_SEED_PEERS, PORCHLIGHT_NO_MDNS, PORCHLIGHT_LOG
+                              for `run` and `config`, as their flags; before the configuration's file
+  PORCHLIGHT_PASSPHRASE_FILE  the file whose first line is the home's passphrase
+  NO_COLOR                    no colours
+  COLUMNS                     the width of the terminal";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -94,7 +106,7 @@ struct RunFlags {
     #[arg(long, value_name = "MULTIADDR", env = "PORCHLIGHT_SEED_PEERS", value_delimiter = ',')]
     seed_peer: Vec<String>,
     /// Do not announce this node on the local network, nor look for others there.
-    #[arg(long, env = "PORCHLIGHT_NO_MDNS")]
+    #[arg(long, env = "PORCHLIGHT_NO_MDNS", value_parser = FalseyValueParser::new())]
     no_mdns: bool,
     /// What to log, such as `debug` or `warn,porchlight_net=trace`.
     #[arg(long, value_name = "FILTER", env = "PORCHLIGHT_LOG")]
@@ -109,6 +121,8 @@ enum Cmd {
 Examples:
   porchlight --home ~/porch init --name alice
   porchlight init --passphrase                 ask for a passphrase, which `run` then needs
+  porchlight --home relay init --role relay    a relay, with a fixed port
+  porchlight init --config-only                the commented configuration alone, into a home that has none
 
 Without a passphrase the key is a file in the home, and the node can start by itself.")]
     Init {
@@ -118,6 +132,12 @@ Without a passphrase the key is a file in the home, and the node can start by it
         /// The network to be in; all its nodes agree on the name.
         #[arg(long)]
         network: Option<String>,
+        /// What the node is to be: `ordinary`, or `relay`: serve others.
+        #[arg(long, default_value = "ordinary")]
+        role: RoleArg,
+        /// Write the commented configuration alone, and no keys: into a home whose configuration is gone.
+        #[arg(long, conflicts_with_all = ["passphrase", "passphrase_file"])]
+        config_only: bool,
         /// Wrap the key under a passphrase, and ask for it.
         #[arg(long)]
         passphrase: bool,
@@ -233,11 +253,13 @@ you ask but do not notify you can be watched by it; for others `subscribe` is so
 Examples:
   porchlight add 'porchlight:aeaq...' --as bob
   porchlight add pl1... --as news                  what they show to everyone; they are not told
-  porchlight add 'porchlight:aeaq...' --wait 0s    do not wait for their answer")]
+  porchlight add 'porchlight:aeaq...' --wait 0s    do not wait for their answer
+  porchlight add - < invite.txt                    read the invite, which is a secret, from standard input:
+                                                   what is on the command line, others on this machine can see")]
     Add {
-        /// The invite: the whole line that begins with 'porchlight:'; or a principal id.
+        /// The invite: the whole line that begins with 'porchlight:'; or a principal id; or - for standard input.
         invite: String,
-        /// Your name for them; what they call themselves if not given.
+        /// Your own name for them here, which nobody else is told. If not given: what they call themselves.
         #[arg(long = "as", value_name = "NAME")]
         name: Option<String>,
         /// What they see of you.
@@ -337,6 +359,23 @@ After the second, `man porchlight` and `man porchlight-invite-new` show them.")]
     },
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RoleArg {
+    /// For oneself.
+    Ordinary,
+    /// For others.
+    Relay,
+}
+
+impl RoleArg {
+    const fn role(self) -> Role {
+        match self {
+            Self::Ordinary => Role::Ordinary,
+            Self::Relay => Role::Relay,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum ConfigCmd {
     /// Whether the file can be used, and what will not work well. Takes the flags of `run`, and its environment.
@@ -419,11 +458,17 @@ Examples:
         #[arg(long, default_value_t = 1)]
         uses: u32,
         /// How long it is good for.
-        #[arg(long, default_value = "7d", value_parser = humantime::parse_duration)]
+        #[arg(long, default_value = "7d", value_name = "TIME", value_parser = invite_life)]
         expires: Duration,
         /// What those who use it see of you.
         #[arg(long, default_value = "contacts", value_name = "VIEW")]
         view: String,
+        /// Draw the QR code also where there is no terminal, or one that is too narrow.
+        #[arg(long, conflicts_with = "no_qr")]
+        qr: bool,
+        /// Draw no QR code.
+        #[arg(long)]
+        no_qr: bool,
     },
     /// The invites that are out.
     List,
@@ -438,7 +483,7 @@ impl Args {
     /// Reads the command line. Ends the process if it cannot be used, or asks for help.
     #[must_use]
     pub fn read() -> Self {
-        let matches = Self::command().get_matches();
+        let matches = Self::command().try_get_matches().unwrap_or_else(|error| refuse(&error));
         let mut args = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let mut at = &matches;
         while let Some((_, below)) = at.subcommand() {
@@ -468,6 +513,51 @@ impl Args {
     }
 }
 
+/// Says what is wrong with the command line, with what was perhaps meant, or the help that was asked for; and ends.
+fn refuse(error: &clap::Error) -> ! {
+    // Where it cannot be said there is nobody to tell.
+    let _ = error.print();
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    if let Some(meant) = meant(error, &words) {
+        let _ = writeln!(std::io::stderr(), "\nhint: {meant}");
+    }
+    std::process::exit(error.exit_code())
+}
+
+/// What somebody meant who left something out, as far as one can tell.
+fn meant(error: &clap::Error, words: &[String]) -> Option<&'static str> {
+    let said = |word: &str| words.iter().any(|said| said == word);
+    let is_option =
+        |context: ContextKind| matches!(error.get(context), Some(ContextValue::String(word)) if word.starts_with('-'));
+    let is_misplaced = error.kind() == ErrorKind::UnknownArgument && !is_option(ContextKind::InvalidArg);
+    let is_no_status = error.kind() == ErrorKind::InvalidValue
+        && matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(name)) if name.contains("STATUS"));
+    if said("presence") && (said("-m") || said("--note")) && (is_misplaced || is_no_status) {
+        return Some("a note of several words stands in quotes, as in: porchlight presence set away -m 'back at four'");
+    }
+    if said("add") && is_misplaced {
+        return Some("the invite is one word, in quotes; your own name for them goes after --as");
+    }
+    None
+}
+
+/// How long an invite is good for.
+fn invite_life(text: &str) -> Result<Duration, String> {
+    let (least, most) = (
+        Duration::from_millis(INVITE_LIFE_MIN),
+        Duration::from_millis(INVITE_LIFE_MAX),
+    );
+    let life =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; expected something like 12h or 7d"))?;
+    if (least..=most).contains(&life) {
+        Ok(life)
+    } else {
+        Err("expected one minute (1m) to 30 days (30d)".to_owned())
+    }
+}
+
 /// Does what the command line says.
 ///
 /// # Errors
@@ -483,12 +573,19 @@ pub fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         Cmd::Init {
             name,
             network,
+            role,
+            config_only,
             passphrase,
             passphrase_file,
         } => {
             let source = Source::of(passphrase_file.as_deref());
             let wanted = *passphrase || passphrase_file.is_some();
-            local::init(&out, name.as_deref(), network.as_deref(), wanted.then_some(&source))?;
+            let home = local::NewHome::of(name.as_deref(), network.as_deref(), role.role())?;
+            if *config_only {
+                local::write_config(&out, &home)?;
+            } else {
+                local::init(&out, &home, wanted.then_some(&source))?;
+            }
         }
         Cmd::Run { flags, passphrase_file } => {
             let source = Source::of(passphrase_file.as_deref());
@@ -541,8 +638,18 @@ async fn ask(out: &Output, command: &Cmd) -> anyhow::Result<()> {
         Cmd::Net { command: NetCmd::Peers } => commands::peers(out).await?,
         Cmd::Contacts => commands::contacts(out).await?,
         Cmd::Invite {
-            command: InviteCmd::New { uses, expires, view },
-        } => commands::invite(out, *uses, *expires, view).await?,
+            command:
+                InviteCmd::New {
+                    uses,
+                    expires,
+                    view,
+                    qr,
+                    no_qr,
+                },
+        } => {
+            let wanted = (*qr || *no_qr).then_some(*qr);
+            commands::invite(out, *uses, *expires, view, wanted).await?;
+        }
         Cmd::Invite {
             command: InviteCmd::List,
         } => access::invites(out).await?,
@@ -641,6 +748,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_left_out_is_guessed() {
+        let meant_by = |line: &[&str]| {
+            let words: Vec<String> = line.iter().map(|word| (*word).to_owned()).collect();
+            let error = Args::try_parse_from(line).unwrap_err();
+            meant(&error, &words)
+        };
+        let note = meant_by(&["porchlight", "presence", "set", "away", "-m", "back", "at", "four"]);
+        assert!(note.unwrap().contains("quotes"));
+        let note = meant_by(&["porchlight", "presence", "set", "-m", "back", "at", "four"]);
+        assert!(note.unwrap().contains("quotes"));
+        let name = meant_by(&["porchlight", "add", "porchlight:x", "bob"]);
+        assert!(name.unwrap().contains("--as"));
+        assert_eq!(meant_by(&["porchlight", "add", "porchlight:x", "--az", "bob"]), None);
+        assert_eq!(meant_by(&["porchlight", "presence", "set", "gone"]), None);
+    }
+
+    #[test]
+    fn an_invite_lives_as_long_as_one_may() {
+        assert_eq!(invite_life("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        for bad in ["1y", "59s", "soon"] {
+            assert!(invite_life(bad).unwrap_err().contains("expected"), "{bad}");
+        }
+    }
+
+    #[test]
     fn every_command_of_the_readme_is_one() {
         for line in [
             "porchlight --home d init --name alice --network home",
@@ -666,6 +798,10 @@ mod tests {
             "porchlight relay ls",
             "porchlight relay use /ip4/127.0.0.1/tcp/1/p2p/x --stop",
             "porchlight relay test x",
+            "porchlight --home relay init --role relay",
+            "porchlight add -",
+            "porchlight invite new --no-qr",
+            "porchlight net diagnose bob",
         ] {
             assert!(Args::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

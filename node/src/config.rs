@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
+/// The port that `init --role relay` writes: one of a relay's own, so that its address stays the same.
+const RELAY_PORT: u16 = 4110;
+
 /// The file's name in the home.
 pub const FILE: &str = "config.toml";
 
@@ -434,7 +437,12 @@ impl Config {
         let external = self.external.iter().map(|address| ("external", address));
         let seed_peers = self.seed_peers.iter().map(|seed| ("seed_peers", &seed.address));
         for (key, address) in listen.chain(external).chain(seed_peers) {
-            if inspect(address).is_none() {
+            if lacks_port(address) {
+                wrong.push((
+                    key,
+                    format!("{address} names no port; expected something like {address}/tcp/4110 or {address}/udp/4110/quic-v1"),
+                ));
+            } else if inspect(address).is_none() {
                 wrong.push((
                     key,
                     format!(
@@ -466,6 +474,15 @@ impl Config {
     }
 }
 
+/// Whether an address is a host alone.
+fn lacks_port(address: &Address) -> bool {
+    let mut parts = address.as_str().split('/').skip(1);
+    let host = parts
+        .next()
+        .is_some_and(|kind| matches!(kind, "ip4" | "ip6" | "dns" | "dns4" | "dns6"));
+    host && parts.next().is_some() && parts.next().is_none()
+}
+
 /// Where the home is unless told otherwise.
 #[must_use]
 pub fn default_home() -> PathBuf {
@@ -478,7 +495,11 @@ pub fn default_home() -> PathBuf {
 
 /// The file that `init` writes: every key with its default and what it means.
 #[must_use]
-pub fn template(name: Option<&str>, network: &Network) -> String {
+pub fn template(name: Option<&str>, network: &Network, role: Role) -> String {
+    let (role, port) = match role {
+        Role::Ordinary => ("#role = \"ordinary\"", 0),
+        Role::Relay => ("role = \"relay\"", RELAY_PORT),
+    };
     let name = match name {
         Some(name) => format!("name = {}", toml::Value::from(name)),
         None => "#name = \"alice\"".to_owned(),
@@ -494,10 +515,10 @@ pub fn template(name: Option<&str>, network: &Network) -> String {
 network = "{network}"
 
 # "ordinary", or "relay": serve others by keeping and passing on what they publish.
-#role = "ordinary"
+{role}
 
 # Where to listen, as multiaddrs. Port 0 takes any free one; a relay should have a fixed one.
-listen = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"]
+listen = ["/ip4/0.0.0.0/tcp/{port}", "/ip4/0.0.0.0/udp/{port}/quic-v1"]
 
 # Addresses to announce besides those listened on, such as a relay's public one.
 #external = ["/dns4/relay.example.org/tcp/4110"]

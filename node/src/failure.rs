@@ -70,7 +70,7 @@ impl Failure {
     /// What any error is to the one who reads it.
     #[must_use]
     pub fn of(error: &anyhow::Error) -> Self {
-        let message = format!("{error:#}");
+        let message = told(error);
         let known = error.chain().find_map(|cause| cause.downcast_ref::<Self>());
         if let Some(failure) = known {
             return Self {
@@ -99,6 +99,19 @@ impl Failure {
     }
 }
 
+/// An error with its causes. Where one says already what caused it, that is not said again.
+fn told(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            message.push_str(&format!(": {cause}"));
+        }
+    }
+    message
+}
+
 const fn exit(kind: Kind) -> Exit {
     match kind {
         Kind::NotFound | Kind::Expired | Kind::UsedUp => Exit::NotFound,
@@ -109,5 +122,40 @@ const fn exit(kind: Kind) -> Exit {
         Kind::ParseError | Kind::InvalidRequest | Kind::Internal | Kind::RateLimited | Kind::ShuttingDown => {
             Exit::Failed
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context, anyhow};
+
+    #[derive(Debug)]
+    struct Unread {
+        source: std::io::Error,
+    }
+
+    impl std::fmt::Display for Unread {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "the key file cannot be read: {}", self.source)
+        }
+    }
+
+    impl std::error::Error for Unread {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.source)
+        }
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let source = std::io::Error::other("no such file");
+        let error = anyhow!(Unread { source });
+        assert_eq!(told(&error), "the key file cannot be read: no such file");
+        let error = Err::<(), _>(error).context("the home cannot be opened").unwrap_err();
+        assert_eq!(
+            told(&error),
+            "the home cannot be opened: the key file cannot be read: no such file"
+        );
     }
 }

@@ -2,7 +2,7 @@
 //! at a time.
 
 use crate::clock::unix_now;
-use crate::config::{self, FILE};
+use crate::config::FILE;
 use crate::failure::{Exit, Failure};
 use crate::passphrase::{Source, show};
 use anyhow::{Context, Result};
@@ -14,11 +14,11 @@ use porchlight_wire::device_list::{DeviceEntry, DeviceList};
 use porchlight_wire::envelope::EnvelopeSecretKey;
 use porchlight_wire::ids::{NodeId, PrincipalId};
 use porchlight_wire::keys::{DeviceKeys, RootKey};
-use porchlight_wire::network::Network;
 use porchlight_wire::time::UnixMillis;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::fs::{DirBuilder, File};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -52,7 +52,13 @@ pub fn socket(home: &Path) -> PathBuf {
 /// Whether there is a home.
 #[must_use]
 pub fn exists(home: &Path) -> bool {
-    home.join(FILE).exists() || home.join(DATABASE).exists() || key_files(home).protection().is_ok()
+    home.join(FILE).exists() || exists_beside_config(home)
+}
+
+/// Whether there is something of a home besides its configuration.
+#[must_use]
+pub fn exists_beside_config(home: &Path) -> bool {
+    home.join(DATABASE).exists() || key_files(home).protection().is_ok()
 }
 
 /// Says that there is a home already, if there is one.
@@ -93,20 +99,14 @@ fn key_files(home: &Path) -> KeyFiles {
     }
 }
 
-/// Makes a home: keys, configuration, database. With a passphrase, its key is wrapped under it.
+/// Makes a home: keys, database, and the text of its configuration. With a passphrase, its key is wrapped under it.
 ///
 /// # Errors
 ///
 /// If there is one already, or it cannot be written.
-pub fn create(home: &Path, name: Option<&str>, network: &Network, passphrase: Option<&Passphrase>) -> Result<Made> {
+pub fn create(home: &Path, config: &str, passphrase: Option<&Passphrase>) -> Result<Made> {
     refuse_existing(home)?;
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(home)
-        .with_context(|| format!("the home {} cannot be made", home.display()))?;
-    std::fs::set_permissions(home, std::os::unix::fs::PermissionsExt::from_mode(0o700))
-        .with_context(|| format!("the home {} cannot be closed to others", home.display()))?;
+    make_folder(home)?;
     let mut rng = os_rng()?;
     let root = RootKey::random(&mut rng);
     let next_root = RootKey::random(&mut rng);
@@ -120,13 +120,43 @@ pub fn create(home: &Path, name: Option<&str>, network: &Network, passphrase: Op
     key.seal_root(&home.join(NEXT_ROOT), &next_root.seed())?;
     Store::create(&home.join(DATABASE), key.store(), &identity, &transport)?;
     // Last, so that a home that was not finished is not taken for one.
-    let path = home.join(FILE);
-    std::fs::write(&path, config::template(name, network))
-        .with_context(|| format!("{} cannot be written", path.display()))?;
+    write_config(home, config)?;
     Ok(Made {
         principal: identity.principal,
         node,
     })
+}
+
+/// Writes the configuration of a home that has none, making its folder if need be.
+///
+/// # Errors
+///
+/// If there is one, or it cannot be written.
+pub fn write_config(home: &Path, config: &str) -> Result<PathBuf> {
+    make_folder(home)?;
+    let path = home.join(FILE);
+    let cannot = || format!("{} cannot be written", path.display());
+    match File::create_new(&path) {
+        Ok(mut file) => file.write_all(config.as_bytes()).with_context(cannot)?,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let message = format!("there is a configuration already: {}", path.display());
+            return Err(Failure::new(Exit::Conflict, "conflict", message)
+                .hint("move it away to have another one written")
+                .into());
+        }
+        Err(error) => return Err(error).with_context(cannot),
+    }
+    Ok(path)
+}
+
+fn make_folder(home: &Path) -> Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(home)
+        .with_context(|| format!("the home {} cannot be made", home.display()))?;
+    std::fs::set_permissions(home, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .with_context(|| format!("the home {} cannot be closed to others", home.display()))
 }
 
 /// An open home. Whoever holds it is the only one.

@@ -8,7 +8,7 @@ pub(crate) fn notices(role: Role, seeds: usize, network: &str, status: &NetStatu
     let mut notices = Vec::new();
     if role == Role::Ordinary && !status.peers.iter().any(|peer| peer.relay) {
         let what = if seeds == 0 {
-            "no seed peer is configured: this node meets only those it can dial by their invites. Add seed_peers to config.toml, or start with --seed-peer"
+            "this network only: no relay is connected, and no seed peer is configured. This node meets those who are on its local network, or whom it can dial by their invites. Add seed_peers to config.toml, or start with --seed-peer"
         } else if status.wrong_seeds.is_empty() {
             "no relay is connected: none of the configured seed peers answers. Check the network and seed_peers in config.toml; the node goes on trying"
         } else {

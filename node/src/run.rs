@@ -8,16 +8,23 @@ use crate::health;
 use crate::home::{self, Home};
 use crate::passphrase::Source;
 use anyhow::{Context, Result};
-use porchlight_net::{Net, NetConfig, Role, Timing};
+use porchlight_net::{Net, NetConfig, NetStatus, Role, Timing};
 use porchlight_proto::relay::Mailkeeping;
 use porchlight_proto::{Command, Node};
 use porchlight_rpc::Server;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
+
+/// Between two looks at whether another address has come: they come within a millisecond of each other.
+const SETTLING: Duration = Duration::from_millis(50);
+
+/// Looks at most, so that a machine whose addresses come and go starts as well.
+const SETTLING_LOOKS: u32 = 10;
 
 /// Opens a home for its node. Before the runtime starts, because it may ask for a passphrase, and stretches it.
 ///
@@ -138,7 +145,7 @@ fn start_logging(config: &Config) -> Result<()> {
 
 /// A few lines for whoever started it.
 async fn greet(about: &About, net: &Net, home: &Path) -> Result<()> {
-    let status = net.status().await?;
+    let status = settled(net).await?;
     let mut out = std::io::stdout().lock();
     let role = match about.role {
         Role::Ordinary => "node",
@@ -153,7 +160,8 @@ async fn greet(about: &About, net: &Net, home: &Path) -> Result<()> {
     if about.seeds == 0 && about.role == Role::Ordinary {
         writeln!(
             out,
-            "  no seed peer is configured: only those who can dial this node find it (add seed_peers to config.toml, or --seed-peer)"
+            "  this network only: no seed peer is configured. Only those on the local network, or who can dial this node, find\n  \
+             it. For all others add a relay to seed_peers in config.toml, or start with --seed-peer."
         )?;
     }
     writeln!(
@@ -163,6 +171,20 @@ async fn greet(about: &About, net: &Net, home: &Path) -> Result<()> {
     )?;
     out.flush()?;
     Ok(())
+}
+
+/// How the network is once all addresses are known: one that stands for every interface becomes one after the other.
+async fn settled(net: &Net) -> Result<NetStatus> {
+    let mut status = net.status().await?;
+    for _ in 0..SETTLING_LOOKS {
+        tokio::time::sleep(SETTLING).await;
+        let now = net.status().await?;
+        if now.listening.len() == status.listening.len() {
+            return Ok(now);
+        }
+        status = now;
+    }
+    Ok(status)
 }
 
 /// The first signal says goodbye, the second one ends at once.

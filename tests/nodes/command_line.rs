@@ -258,3 +258,80 @@ async fn who_watch_shows_every_change_and_ends_with_the_node() {
     assert_eq!(ended.status.code(), Some(3), "{ended:?}");
     assert!(String::from_utf8(ended.stderr).unwrap().starts_with("error: "));
 }
+
+#[tokio::test]
+async fn a_node_alone_says_so_where_it_matters() {
+    let mut stage = stage();
+    stage.start("alice").await.unwrap();
+    let who = porchlight(&stage, "alice", &["who"]).await;
+    assert!(who.stdout.contains("notice: this network only"), "{who:?}");
+    // It greets before it answers.
+    let said = fs::read_to_string(stage.log("alice")).unwrap();
+    assert!(
+        said.contains("this network only") && said.contains("--seed-peer"),
+        "{said}"
+    );
+    let invite = porchlight(&stage, "alice", &["invite", "new"]).await;
+    assert!(invite.stdout.contains("warning: no relay is connected"), "{invite:?}");
+    assert!(
+        invite.stdout.starts_with("porchlight:"),
+        "no QR code in a pipe: {invite:?}"
+    );
+    let drawn = porchlight(&stage, "alice", &["invite", "new", "--qr"]).await;
+    assert!(
+        !drawn.stdout.starts_with("porchlight:") && drawn.stdout.contains('\u{2588}'),
+        "{drawn:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_mistyped_is_answered_with_what_was_meant() {
+    let mut stage = stage();
+    stage.start("alice").await.unwrap();
+    for (words, expected) in [
+        (&["presence", "set", "away", "-m", ""][..], "the note is empty"),
+        (&["presence", "set", "away", "-m", "back", "at", "four"], "in quotes"),
+        (&["invite", "new", "--expires", "1y"], "30 days"),
+        (&["add", "porchlight:x", "bob"], "after --as"),
+    ] {
+        porchlight(&stage, "alice", words).await.failed(2, &[expected]);
+    }
+}
+
+#[tokio::test]
+async fn an_invite_is_read_from_standard_input() {
+    let mut stage = stage();
+    stage.start("alice").await.unwrap();
+    let invite = porchlight(&stage, "alice", &["invite", "new"]).await;
+    let file = stage.folder().join("invite");
+    fs::write(&file, &invite.stdout).unwrap();
+    let ran = std::process::Command::new(PROGRAM)
+        .arg("--home")
+        .arg(stage.home("alice"))
+        .args(["add", "-"])
+        .stdin(fs::File::open(&file).unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(8), "{said}");
+    assert!(said.contains("this invite is your own"), "{said}");
+}
+
+#[tokio::test]
+async fn a_configuration_alone_is_written_where_there_is_none() {
+    let stage = stage();
+    stage.make_home("alice").unwrap();
+    let file = stage.home("alice").join("config.toml");
+    porchlight(&stage, "alice", &["init", "--config-only"])
+        .await
+        .failed(8, &["there is a configuration already"]);
+    fs::remove_file(&file).unwrap();
+    let ran = porchlight(&stage, "alice", &["init", "--config-only", "--role", "relay"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(
+        text.contains("\nrole = \"relay\"") && text.contains("/tcp/4110"),
+        "{text}"
+    );
+    assert!(stage.home("alice").join("key").exists());
+}

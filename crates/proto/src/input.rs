@@ -689,7 +689,7 @@ pub enum CommandError {
         name: String,
     },
     /// The name is in use.
-    #[error("the name '{name}' is taken by another contact; choose another with --as")]
+    #[error("the name '{name}' is taken by another contact")]
     NameTaken {
         /// The name.
         name: String,

@@ -3,17 +3,29 @@
 use super::commands::problem_text;
 use super::output::{Output, clean};
 use crate::failure::{Exit, Failure};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use porchlight_rpc::Client;
 use porchlight_rpc::methods::{ContactAdd, ContactList, EventsSubscribe, PresenceList};
 use porchlight_rpc::types::{self, Contact, Told};
+use std::io::{BufRead, IsTerminal, Read, Write};
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// The consumer that waits. One name for all, because nothing is acknowledged under it.
 const CONSUMER: &str = "porchlight-add";
 
+/// The invite is to be read from standard input.
+const STANDARD_INPUT: &str = "-";
+
+/// Bytes of a line with an invite on standard input: an invite has less than a tenth of it.
+const LONGEST_LINE: u64 = 16 * 1024;
+
 pub(super) async fn add(out: &Output, invite: &str, name: Option<&str>, view: &str, wait: Duration) -> Result<()> {
+    let invite = if invite == STANDARD_INPUT {
+        from_standard_input()?
+    } else {
+        invite.to_owned()
+    };
     let mut client = out.client().await?;
     let params = types::ContactAdd {
         invite: invite.trim().to_owned(),
@@ -42,6 +54,22 @@ pub(super) async fn add(out: &Output, invite: &str, name: Option<&str>, view: &s
         None | Some("unreachable") => Ok(()),
         Some(problem) => Err(refused(&contact, problem).into()),
     }
+}
+
+/// The invite, from wherever other programs cannot see it.
+fn from_standard_input() -> Result<String> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        // Where there is nobody to read it, the invite is read all the same.
+        let _ = writeln!(std::io::stderr(), "paste the invite, and press enter:");
+    }
+    let mut line = String::new();
+    stdin
+        .lock()
+        .take(LONGEST_LINE)
+        .read_line(&mut line)
+        .context("standard input cannot be read")?;
+    Ok(line)
 }
 
 /// The contact, once the other side has answered one way or the other.
@@ -91,13 +119,22 @@ fn describe(contact: &Contact, told: Option<&Told>) -> String {
                  an invite."
             )
         }
-        "active" | "stale" => {
-            let status = told.map_or("unknown", |told| told.status.as_str());
-            format!("{name} is a contact now: you see each other. {name} is {status}.")
-        }
+        "active" | "stale" => match told.map(|told| told.status.as_str()) {
+            None | Some("unknown") => format!(
+                "{name} is a contact now, and has let you see them; nothing was heard of them yet. `porchlight who` shows \
+                 when it was."
+            ),
+            Some(status) if contact.watches_me && contact.waiting == 0 => {
+                format!("{name} is a contact now: you see each other. {name} is {status}.")
+            }
+            Some(status) => format!(
+                "{name} is a contact now, and is {status}. They see you as soon as what you grant them has reached their \
+                 node."
+            ),
+        },
         _ => format!(
-            "{name} is a contact, but their node has not answered yet. Your introduction goes on being offered while your \
-             node runs; `porchlight contacts` shows when it was taken."
+            "waiting for {name}: their node has not answered yet. Your introduction goes on being offered while your node \
+             runs; `porchlight contacts` shows when it was taken, `porchlight net diagnose '{name}'` what is in the way."
         ),
     }
 }

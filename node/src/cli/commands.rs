@@ -19,7 +19,7 @@ pub(super) async fn stop(out: &Output) -> Result<()> {
     if out.json {
         return out.object(&stopping);
     }
-    out.line("stopped; watchers were told")
+    out.line("stopped, after a goodbye to those who watch")
 }
 
 pub(super) async fn id(out: &Output) -> Result<()> {
@@ -182,7 +182,7 @@ pub(super) async fn contacts(out: &Output) -> Result<()> {
         })
         .collect();
     out.table(
-        &["NAME", "SUBSCRIPTION", "SEES MY", "ADDED", "PRINCIPAL", "REMARKS"],
+        &["NAME", "SUBSCRIPTION", "SEES VIEW", "ADDED", "PRINCIPAL", "REMARKS"],
         &rows,
     )
 }
@@ -199,19 +199,22 @@ pub(super) fn problem_text(problem: &str) -> &str {
     }
 }
 
-pub(super) async fn invite(out: &Output, uses: u32, expires: Duration, view: &str) -> Result<()> {
+pub(super) async fn invite(out: &Output, uses: u32, expires: Duration, view: &str, qr: Option<bool>) -> Result<()> {
     let params = types::InviteCreate {
         uses: Some(uses),
         expires_in_ms: Some(millis(expires)),
         view: Some(view.to_owned()),
         idempotency_key: None,
     };
-    let made = out.client().await?.call::<InviteCreate>(&params).await?;
+    let mut client = out.client().await?;
+    let made = client.call::<InviteCreate>(&params).await?;
     if out.json {
         return out.object(&made);
     }
     let code = QrCode::with_error_correction_level(made.qr.as_bytes(), EcLevel::L).context("the QR code")?;
-    out.line(&out.qr(&code))?;
+    if let Some(drawn) = out.qr(&code, qr) {
+        out.line(&drawn)?;
+    }
     out.line(&made.uri)?;
     out.line("")?;
     let people = if made.uses == 1 {
@@ -220,15 +223,37 @@ pub(super) async fn invite(out: &Output, uses: u32, expires: Duration, view: &st
         format!("{} people", made.uses)
     };
     let long = age(millis(expires));
-    out.line(&format!(
+    let good = format!(
         "good for {people}, for {long}. Whoever has it can become your contact, and sees your status (no notes) until it is \
          used up, so send it only to them;"
-    ))?;
+    );
+    out.wrapped("", &good)?;
     out.line("they type: porchlight add '<the line above>'")?;
     if let Some(warning) = &made.warning {
-        out.line(&format!("warning: {warning}"))?;
+        return out.wrapped("warning: ", warning);
     }
-    Ok(())
+    if !is_cut_off(&client.call::<NodeInfo>(&types::Nothing {}).await?) {
+        return Ok(());
+    }
+    let at = match &made.reach[..] {
+        [] => String::new(),
+        reach => {
+            let at: Vec<&str> = reach.iter().filter_map(|at| at.split("/p2p/").next()).collect();
+            format!(", at {}", at.join(" or "))
+        }
+    };
+    out.wrapped(
+        "warning: ",
+        &format!(
+            "no relay is connected: whoever uses this invite has to be able to dial this node directly{at}. Connect a relay \
+             (seed_peers in config.toml), and make another, for people who are elsewhere"
+        ),
+    )
+}
+
+/// Whether a node that should be connected to a relay is not.
+pub(super) fn is_cut_off(info: &types::NodeInfo) -> bool {
+    info.relays == 0 && info.role == "ordinary"
 }
 
 pub(super) async fn rpc(out: &Output, method: Option<&str>, params: &[String]) -> Result<()> {
@@ -256,5 +281,5 @@ pub(super) async fn rpc(out: &Output, method: Option<&str>, params: &[String]) -
     if out.json {
         return out.object(&result);
     }
-    out.line(&serde_json::to_string_pretty(&result)?)
+    out.pretty(&result)
 }

@@ -2,8 +2,10 @@
 
 use super::output::{Output, clean};
 use anyhow::Result;
+use porchlight_rpc::events::EVENTS;
 use porchlight_rpc::methods::{EventsAck, EventsNext, EventsSubscribe};
 use porchlight_rpc::types::{self, Event};
+use serde_json::Value;
 
 /// The consumer of those who give none: it never acknowledges, so everything that is kept is printed.
 const ANONYMOUS: &str = "porchlight-events";
@@ -94,7 +96,8 @@ fn print(out: &Output, event: &Event) -> Result<()> {
                 .and_then(|value| value.as_str())
         };
         let note = value("/notes/0/text").map_or_else(String::new, |note| format!(" ({})", clean(note)));
-        format!("{}{note}", value("/status").unwrap_or_default())
+        let cause = value("/detail").map_or_else(String::new, |detail| format!(" ({})", detail.replace('_', " ")));
+        format!("{}{cause}{note}", value("/status").unwrap_or_default())
     };
     let rest = match event.kind.as_str() {
         "presence.changed" => format!("{}  {} -> {}", text("contact"), told("old"), told("new")),
@@ -107,8 +110,21 @@ fn print(out: &Output, event: &Event) -> Result<()> {
         "letter.delivered" => format!("{}  {}", text("contact"), text("kind")),
         "relay.added" | "relay.lost" => text("node"),
         "invite.expired" | "invite.revoked" => text("invite"),
+        "node.degraded" => clean(&reasons(event)),
+        "net.reachability_changed" => match event.data.get("reachable").and_then(Value::as_bool) {
+            Some(true) => "somebody who could know of contacts is connected".to_owned(),
+            Some(false) | None => "nobody who could know of contacts is connected".to_owned(),
+        },
         _ if event.data.as_object().is_some_and(serde_json::Map::is_empty) => String::new(),
-        _ => event.data.to_string(),
+        _ => clean(&event.data.to_string()),
     };
-    out.line(format!("{:>6}  {}  {:<24}  {rest}", event.number, event.at, event.kind).trim_end())
+    let widest = EVENTS.iter().map(|info| info.kind.len()).max().unwrap_or(0);
+    let line = format!("{:>6}  {}  {:<widest$}  {rest}", event.number, event.at, event.kind);
+    out.line(line.trim_end())
+}
+
+fn reasons(event: &Event) -> String {
+    let reasons = event.data.get("reasons").and_then(Value::as_array);
+    let reasons: Vec<&str> = reasons.into_iter().flatten().filter_map(Value::as_str).collect();
+    reasons.join(", ")
 }

@@ -1,27 +1,62 @@
 //! The commands that work on a home itself: they make it, change what guards it, and open it for its node.
 
 use super::output::Output;
-use crate::config::{Layers, Overrides};
+use crate::config::{Layers, Overrides, template};
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home, PassphraseChange};
 use crate::passphrase::Source;
 use crate::run;
 use anyhow::Result;
+use porchlight_net::Role;
 use porchlight_wire::network::{DEFAULT_NETWORK, Network};
 use serde_json::json;
 use std::path::Path;
 
-pub(super) fn init(out: &Output, name: Option<&str>, network: Option<&str>, passphrase: Option<&Source>) -> Result<()> {
-    if let Some(name) = name {
-        porchlight_wire::name::check_name(name)
-            .map_err(|error| Failure::new(Exit::Usage, "invalid_params", format!("--name: {error}")))?;
+/// What a new home's configuration is to say.
+#[derive(Debug)]
+pub(super) struct NewHome<'a> {
+    name: Option<&'a str>,
+    network: Network,
+    role: Role,
+}
+
+impl<'a> NewHome<'a> {
+    /// From what the command line says.
+    pub(super) fn of(name: Option<&'a str>, network: Option<&str>, role: Role) -> Result<Self> {
+        if let Some(name) = name {
+            porchlight_wire::name::check_name(name)
+                .map_err(|error| Failure::new(Exit::Usage, "invalid_params", format!("--name: {error}")))?;
+        }
+        let network = Network::named(network.unwrap_or(DEFAULT_NETWORK))
+            .map_err(|error| Failure::new(Exit::Usage, "invalid_params", format!("--network: {error}")))?;
+        Ok(Self { name, network, role })
     }
-    let network = Network::named(network.unwrap_or(DEFAULT_NETWORK))
-        .map_err(|error| Failure::new(Exit::Usage, "invalid_params", format!("--network: {error}")))?;
+
+    fn config(&self) -> String {
+        template(self.name, &self.network, self.role)
+    }
+}
+
+/// Writes the configuration alone, where there is none.
+pub(super) fn write_config(out: &Output, home: &NewHome<'_>) -> Result<()> {
+    let path = home::write_config(&out.home, &home.config())?;
+    if out.json {
+        return out.object(&json!({"config": path.display().to_string()}));
+    }
+    out.line(&format!("wrote {}", path.display()))?;
+    if home::exists_beside_config(&out.home) {
+        return out
+            .line("the keys and the database in the home are as they were; the configuration says the usual again");
+    }
+    out.line("there are no keys beside it: `porchlight init` makes them, in a folder without a configuration")
+}
+
+pub(super) fn init(out: &Output, new: &NewHome<'_>, passphrase: Option<&Source>) -> Result<()> {
     // Before anybody is asked for a passphrase.
     home::refuse_existing(&out.home)?;
     let passphrase = passphrase.map(Source::take_new).transpose()?;
-    let made = home::create(&out.home, name, &network, passphrase.as_ref())?;
+    let made = home::create(&out.home, &new.config(), passphrase.as_ref())?;
+    let network = &new.network;
     let home = out.home.display();
     if out.json {
         return out.object(&json!({
@@ -49,6 +84,15 @@ pub(super) fn init(out: &Output, name: Option<&str>, network: Option<&str>, pass
     }
     out.line("")?;
     out.line("next:")?;
+    if new.role == Role::Relay {
+        out.line("  see that others reach its port (4110, TCP and UDP), and name the address at which they do in config.toml")?;
+        out.line("  (external), if that is not this machine's own; then")?;
+        out.line(&format!("  {}", out.command("run")))?;
+        return out.line(&format!(
+            "  {}    in another terminal, shows the addresses that others put into their seed_peers",
+            out.command("status")
+        ));
+    }
     out.line("  put a seed peer into config.toml (seed_peers), or give one with --seed-peer; then")?;
     out.line(&format!("  {}", out.command("run")))?;
     out.line(&format!(

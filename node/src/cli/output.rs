@@ -8,6 +8,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -55,12 +56,13 @@ impl Output {
     }
 
     /// Prints an object as JSON, in one line.
-    #[expect(clippy::unused_self, reason = "all printing goes through the output")]
     pub(super) fn object(&self, object: &impl Serialize) -> Result<()> {
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{}", serde_json::to_string(object)?)?;
-        out.flush()?;
-        Ok(())
+        self.line(&escaped(serde_json::to_string(object)?))
+    }
+
+    /// Prints an object as JSON for people.
+    pub(super) fn pretty(&self, object: &impl Serialize) -> Result<()> {
+        self.line(&escaped(serde_json::to_string_pretty(object)?))
     }
 
     /// Prints a line.
@@ -83,13 +85,16 @@ impl Output {
     /// Prints a table. The last column is cut where the terminal ends; on one that is too narrow even so, each row is
     /// printed as a block of lines.
     pub(super) fn table(&self, head: &[&str], rows: &[Vec<String>]) -> Result<()> {
-        let (head, rows) = without_empty(head, rows);
-        let width = self.width();
-        let lines = table(&head, &rows, width).unwrap_or_else(|| blocks(&head, &rows));
-        for line in lines {
+        for line in self.table_lines(head, rows) {
             self.line(&line)?;
         }
         Ok(())
+    }
+
+    /// The lines of a table.
+    pub(super) fn table_lines(&self, head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+        let (head, rows) = without_empty(head, rows);
+        table(&head, &rows, self.width()).unwrap_or_else(|| blocks(&head, &rows))
     }
 
     /// A status word in its colour, which never says more than the word.
@@ -108,13 +113,23 @@ impl Output {
         }
     }
 
-    /// A QR code, two modules to a character. On a terminal it brings its own colours, because cameras want dark on
-    /// light whatever the terminal's theme; elsewhere it is drawn for a dark background.
-    pub(super) fn qr(&self, code: &QrCode) -> String {
-        let needed = code.width() + 2 * QUIET_ZONE;
-        if needed > self.width() {
-            return format!("(the QR code needs {needed} columns; this terminal is too narrow)");
+    /// A QR code, two modules to a character, or why there is none. On a terminal it brings its own colours, because
+    /// cameras want dark on light whatever the terminal's theme; elsewhere it is drawn for a dark background. None where
+    /// nobody can point a camera at it, unless it is `wanted`.
+    pub(super) fn qr(&self, code: &QrCode, wanted: Option<bool>) -> Option<String> {
+        let (needed, width) = (code.width() + 2 * QUIET_ZONE, self.width());
+        if !wanted.unwrap_or(self.terminal) {
+            return None;
         }
+        if needed > width && wanted.is_none() {
+            return Some(format!(
+                "(there is a QR code of {needed} columns, and this terminal has {width}: make it wider, or the text smaller)"
+            ));
+        }
+        Some(self.draw(code))
+    }
+
+    fn draw(&self, code: &QrCode) -> String {
         let (dark, light) = if self.colour {
             (Dense1x2::Dark, Dense1x2::Light)
         } else {
@@ -136,12 +151,14 @@ impl Output {
         lines.join("\n")
     }
 
-    /// Clears the screen before a table is drawn again.
-    pub(super) fn clear(&self) -> Result<()> {
-        if self.terminal {
-            let mut out = std::io::stdout().lock();
-            write!(out, "\u{1b}[H\u{1b}[2J")?;
-        }
+    /// Draws lines over what was drawn before, in one go and without clearing the screen first, so that nothing flickers.
+    /// What is below the terminal's last row is left out, and said to be.
+    #[expect(clippy::unused_self, reason = "all printing goes through the output")]
+    pub(super) fn draw_over(&self, lines: &[String], first: bool) -> Result<()> {
+        let height = terminal_size::terminal_size().map_or(usize::MAX, |(_, height)| height.0.into());
+        let mut out = std::io::stdout().lock();
+        out.write_all(frame(lines, height, first).as_bytes())?;
+        out.flush()?;
         Ok(())
     }
 
@@ -257,30 +274,93 @@ fn visible_width(cell: &str) -> usize {
     width + rest.width()
 }
 
-/// As much of a text as fits, with a mark where it was cut. Coloured cells are never the last and never cut.
+/// As much of a text as fits, with a mark where it was cut: never within what is drawn as one, such as an emoji of several
+/// parts. Coloured cells are never the last and never cut.
 fn cut(text: &str, width: usize) -> String {
     if visible_width(text) <= width {
         return text.to_owned();
     }
-    let mut kept = String::new();
-    let mut taken = 0;
-    for c in text.chars() {
-        taken += c.width().unwrap_or(0);
-        if taken >= width {
+    let mut kept = "";
+    let mut before = None;
+    for (at, c) in text.char_indices() {
+        let so_far = text.get(..at).unwrap_or_default();
+        let whole = before != Some(JOINER) && c.width() != Some(0) && !SKIN_TONES.contains(&c);
+        before = Some(c);
+        if !whole {
+            continue;
+        }
+        if so_far.width() >= width {
             break;
         }
-        kept.push(c);
+        kept = so_far;
     }
-    kept.push('…');
-    kept
+    format!("{kept}…")
 }
 
-/// A text of someone else: without what would steer a terminal or turn the direction of reading.
+/// Joins the emoji on either side into one, and letters of some scripts.
+const JOINER: char = '\u{200d}';
+
+/// Keeps letters of some scripts apart.
+const NON_JOINER: char = '\u{200c}';
+
+/// They colour the emoji before them.
+const SKIN_TONES: RangeInclusive<char> = '\u{1f3fb}'..='\u{1f3ff}';
+
+/// A text of someone else, in one line: without what would steer a terminal or turn the direction of reading.
 pub(super) fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .filter(|c| !is_direction_mark(*c))
-        .collect()
+    let mut cleaned = String::with_capacity(text.len());
+    let drawn = |c: char| !c.is_ascii() && !c.is_whitespace() && c.width().is_some_and(|width| width > 0);
+    for (at, c) in text.char_indices() {
+        let next = || text.get(at + c.len_utf8()..)?.chars().next();
+        // What is before may be an emoji with a mark for how it is drawn, which has no width of its own.
+        let joins = || cleaned.ends_with(|before: char| !before.is_ascii()) && next().is_some_and(drawn);
+        match c {
+            JOINER | NON_JOINER if joins() => cleaned.push(c),
+            _ if is_direction_mark(c) => {}
+            _ if is_unprintable(c) => cleaned.push(' '),
+            _ => cleaned.push(c),
+        }
+    }
+    cleaned
+}
+
+/// What a terminal does not print but obeys, and what ends a line.
+fn is_unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// JSON with nothing in it that would steer a terminal or turn the direction of reading: it stands escaped in the same
+/// texts. Between them there is no such character but the ends of lines.
+fn escaped(json: String) -> String {
+    let steers = |c: char| c != '\n' && (is_unprintable(c) || is_direction_mark(c));
+    if !json.contains(steers) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if steers(c) {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+/// What draws lines over those before: from the top left, each to its end, and nothing below.
+fn frame(lines: &[String], height: usize, first: bool) -> String {
+    let room = height.saturating_sub(1).max(1);
+    let mut frame = if first { "\u{1b}[2J\u{1b}[H" } else { "\u{1b}[H" }.to_owned();
+    let shown = if lines.len() > room { room - 1 } else { lines.len() };
+    for line in lines.iter().take(shown) {
+        frame.push_str(line);
+        frame.push_str("\u{1b}[K\n");
+    }
+    if shown < lines.len() {
+        frame.push_str(&format!("… and {} lines more\u{1b}[K\n", lines.len() - shown));
+    }
+    frame.push_str("\u{1b}[J");
+    frame
 }
 
 /// A duration that is still to come, to the nearest of what people say: seven days less a moment are `7 d`.
@@ -372,7 +452,46 @@ mod tests {
 
     #[test]
     fn texts_of_others_cannot_steer_the_terminal() {
-        assert_eq!(clean("a\u{1b}[2Jb\nc\u{202e}d"), "a [2Jb cd");
+        assert_eq!(clean("a\u{1b}[2Jb\nc\u{202e}d\u{9b}31me\u{2028}f"), "a [2Jb cd 31me f");
+        let json = escaped(serde_json::to_string(&["a\u{9b}\u{202e}b\u{7f}"]).unwrap());
+        assert_eq!(json, r#"["a\u009b\u202eb\u007f"]"#);
+        let read: Vec<String> = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, ["a\u{9b}\u{202e}b\u{7f}"]);
+    }
+
+    #[test]
+    fn an_emoji_of_several_parts_stays_one_and_is_counted_as_one() {
+        let family = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}";
+        assert_eq!(clean(family), family);
+        let heart = "\u{2764}\u{fe0f}\u{200d}\u{1f525}";
+        assert_eq!(clean(heart), heart);
+        assert_eq!(
+            clean("pay\u{200d}pal\u{200d}"),
+            "paypal",
+            "nothing hides between letters"
+        );
+        let rows = vec![
+            vec![family.to_owned(), "open".to_owned()],
+            vec!["bob".to_owned(), "busy".to_owned()],
+        ];
+        let lines = table(&["NAME", "STATUS"], &rows, 80).unwrap();
+        assert_eq!(lines[1], format!("{family}    open"), "it takes two columns");
+        assert_eq!(lines[2], "bob   busy");
+        assert_eq!(cut(&format!("a{family}{family}"), 4), format!("a{family}…"));
+        assert_eq!(cut("\u{1f44d}\u{1f3fd}\u{1f44d}\u{1f3fd}", 3), "\u{1f44d}\u{1f3fd}…");
+    }
+
+    #[test]
+    fn a_frame_is_drawn_over_the_one_before_and_no_longer_than_the_terminal() {
+        let lines: Vec<String> = ["one", "two", "three", "four"].map(str::to_owned).into();
+        assert_eq!(
+            frame(&lines[..2], 24, false),
+            "\u{1b}[Hone\u{1b}[K\ntwo\u{1b}[K\n\u{1b}[J"
+        );
+        let narrow = frame(&lines, 4, false);
+        assert!(narrow.contains("two") && !narrow.contains("three"), "{narrow:?}");
+        assert!(narrow.contains("… and 2 lines more"), "{narrow:?}");
+        assert_eq!(narrow.matches('\n').count(), 3);
     }
 
     #[test]

@@ -322,6 +322,11 @@ impl SetArgs {
                 notes: Vec::new(),
             })
         };
+        if self.notes.0.iter().any(|note| note.text.trim().is_empty()) {
+            return Err(Failure::new(Exit::Usage, "invalid_params", "the note is empty")
+                .hint("leave -m out for a status without a note")
+                .into());
+        }
         let some = |list: Vec<String>| (!list.is_empty()).then_some(list);
         let details: Vec<types::Detail> = self.detail.iter().map(|text| detail(text)).collect::<Result<_>>()?;
         let tuples = self.contacts.tuples();

@@ -1,9 +1,10 @@
 //! `who`: who is there, with source and age at every answer.
 
+use super::commands::is_cut_off;
 use super::output::{Output, age, clean, left, since, until};
 use super::presence::{What, best, language, with};
 use anyhow::Result;
-use porchlight_rpc::methods::{EventsSubscribe, PresenceGet, PresenceList};
+use porchlight_rpc::methods::{EventsSubscribe, NodeInfo, PresenceGet, PresenceList};
 use porchlight_rpc::types::{self, Event, Told};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -17,11 +18,22 @@ const CONSUMER: &str = "porchlight-who";
 const REDRAW: Duration = Duration::from_secs(1);
 
 pub(super) async fn all(out: &Output) -> Result<()> {
-    let list = out.client().await?.call::<PresenceList>(&types::Nothing {}).await?;
+    let mut client = out.client().await?;
+    let list = client.call::<PresenceList>(&types::Nothing {}).await?;
     if out.json {
         return out.object(&list);
     }
-    print(out, &list)
+    for line in lines(out, &list) {
+        out.line(&line)?;
+    }
+    let info = client.call::<NodeInfo>(&types::Nothing {}).await?;
+    if is_cut_off(&info) {
+        out.line("")?;
+        for notice in &info.notices {
+            out.wrapped("notice: ", &clean(notice))?;
+        }
+    }
+    Ok(())
 }
 
 /// A fetch: the network is asked.
@@ -112,15 +124,21 @@ pub(super) async fn watch(out: &Output) -> Result<()> {
         if out.json {
             out.object(&list)?;
         } else {
-            print(out, &list)?;
+            for line in lines(out, &list) {
+                out.line(&line)?;
+            }
         }
     }
+    let mut drawn: Option<Vec<String>> = None;
     loop {
         if redrawn {
             let list = calls.call::<PresenceList>(&types::Nothing {}).await?;
-            out.clear()?;
-            print(out, &list)?;
-            out.line("\nctrl-c ends")?;
+            let mut now = lines(out, &list);
+            now.extend([String::new(), "ctrl-c ends".to_owned()]);
+            if drawn.as_ref() != Some(&now) {
+                out.draw_over(&now, drawn.is_none())?;
+                drawn = Some(now);
+            }
             // Either something happened, or only the ages changed: both are drawn.
             if let Ok(event) = timeout(REDRAW, events.next_event()).await {
                 event?;
@@ -139,26 +157,28 @@ pub(super) async fn watch(out: &Output) -> Result<()> {
     }
 }
 
-fn print(out: &Output, list: &types::PresenceList) -> Result<()> {
+fn lines(out: &Output, list: &types::PresenceList) -> Vec<String> {
     let own = &list.own;
     let for_long = match since(&own.since_at) {
         None | Some(0..1_000) => ", since just now".to_owned(),
         Some(ms) => format!(", since {} ago", age(ms)),
     };
-    out.line(&format!(
+    let mut lines = vec![format!(
         "you are {}{}{for_long}",
         out.status(&own.status, &own.status),
         with(own)
-    ))?;
+    )];
     if list.contacts.is_empty() {
-        return out.line(&format!(
+        lines.push(format!(
             "no contacts yet; `{}` makes an invite",
             out.command("invite new")
         ));
+        return lines;
     }
-    out.line("")?;
+    lines.push(String::new());
     let rows: Vec<Vec<String>> = list.contacts.iter().map(|told| row(out, told)).collect();
-    out.table(HEAD, &rows)
+    lines.extend(out.table_lines(HEAD, &rows));
+    lines
 }
 
 fn row(out: &Output, told: &Told) -> Vec<String> {

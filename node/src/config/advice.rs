@@ -291,6 +291,9 @@ mod tests {
     #[test]
     fn the_usual_configuration_lacks_nothing_but_a_seed_peer() {
         let network = porchlight_wire::network::Network::named("home").unwrap();
-        assert_eq!(kinds(&super::super::template(None, &network)), ["no_seed_peers"]);
+        assert_eq!(
+            kinds(&super::super::template(None, &network, Role::Ordinary)),
+            ["no_seed_peers"]
+        );
     }
 }

@@ -15,7 +15,7 @@ fn read(text: &str) -> Result<Layers, ConfigError> {
 fn uncommented() -> String {
     let network = Network::named("home").unwrap();
     let peer = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
-    template(None, &network)
+    template(None, &network, Role::Ordinary)
         .lines()
         .map(|line| match line.strip_prefix('#') {
             Some(key) if key.contains(" = ") && !key.starts_with(' ') => key.replace("12D3KooW...", peer),
@@ -28,7 +28,9 @@ fn uncommented() -> String {
 #[test]
 fn what_init_writes_can_be_read() {
     let network = Network::named("home").unwrap();
-    let config = read(&template(Some("alice \"a\""), &network)).unwrap().config;
+    let config = read(&template(Some("alice \"a\""), &network, Role::Ordinary))
+        .unwrap()
+        .config;
     assert_eq!(config.name.as_deref(), Some("alice \"a\""));
     assert_eq!(config.network, network);
     assert_eq!(config.presence.lease, Duration::from_secs(90));
@@ -139,4 +141,29 @@ fn flags_and_environment_come_before_the_file() {
     let error = read_with(text, &wrong).unwrap_err().to_string();
     assert!(error.contains("--role: role: expected"), "{error}");
     assert!(error.contains("PORCHLIGHT_SEED_PEERS: seed_peers: "), "{error}");
+}
+
+#[test]
+fn what_init_writes_for_a_relay_is_one_with_a_fixed_port() {
+    let network = Network::named("home").unwrap();
+    let config = read(&template(None, &network, Role::Relay)).unwrap().config;
+    assert_eq!(config.role, Role::Relay);
+    let listen: Vec<&str> = config.listen.iter().map(Address::as_str).collect();
+    assert_eq!(listen, ["/ip4/0.0.0.0/tcp/4110", "/ip4/0.0.0.0/udp/4110/quic-v1"]);
+    assert!(
+        advice::advise(&config)
+            .iter()
+            .all(|advice| advice.kind != "relay_without_fixed_port")
+    );
+}
+
+#[test]
+fn an_address_without_a_port_is_told_what_it_lacks() {
+    for address in ["/ip4/203.0.113.7", "/dns4/relay.example.org"] {
+        let error = read(&format!("external = [\"{address}\"]")).unwrap_err().to_string();
+        assert!(
+            error.contains("names no port") && error.contains(&format!("{address}/tcp/4110")),
+            "{error}"
+        );
+    }
 }

@@ -365,7 +365,10 @@ fn listed_by(what: &str) -> &'static str {
 pub fn error(error: &CommandError) -> RpcError {
     let (kind, hint) = match error {
         CommandError::NotFound { what, .. } => (Kind::NotFound, listed_by(what)),
-        CommandError::NameTaken { .. } => (Kind::Conflict, "`porchlight contacts` lists the names in use"),
+        CommandError::NameTaken { .. } => (
+            Kind::Conflict,
+            "choose another (`porchlight add INVITE --as NAME`); `porchlight contacts` lists the names in use",
+        ),
         CommandError::AlreadyContact { .. } => (Kind::Conflict, "there is nothing to add"),
         CommandError::Exists { .. } => (Kind::Conflict, "choose another name"),
         CommandError::InUse { .. } => (

@@ -3,6 +3,7 @@
 use crate::config;
 use crate::passphrase::Source;
 use anyhow::{Context, Result, bail, ensure};
+use porchlight_net::Role;
 use porchlight_rpc::Client;
 use porchlight_rpc::methods::{NetPeers, NodeInfo, NodeStop};
 use porchlight_rpc::types::{self, Peer};
@@ -235,7 +236,8 @@ impl Stage {
         let told = (!self.is_relay(name)).then_some(name);
         let file = self.passphrase_file(name);
         let passphrase = file.exists().then(|| Source::File(file).take_new()).transpose()?;
-        crate::home::create(&home, told, &Network::named(NETWORK)?, passphrase.as_ref())?;
+        let config = config::template(told, &Network::named(NETWORK)?, Role::Ordinary);
+        crate::home::create(&home, &config, passphrase.as_ref())?;
         let path = home.join(config::FILE);
         let mut text = std::fs::read_to_string(&path)?;
         for (usual, here) in PACES {
