@@ -786,9 +786,11 @@ impl Node {
         expires: UnixMillis,
         payload: &[u8],
     ) -> Vec<VerifiedBeacon> {
-        let mut epochs = publication.epochs(self.clock.unix);
         let current = publication.clock.at(self.clock.unix);
-        epochs.push(Epoch(current.0.saturating_add(1)));
+        // The address of today is the last one, with the highest sequence: shortly before a boundary watchers are told of that of
+        // tomorrow too, and whoever asks then finds at today's what is no older than that.
+        let mut epochs = vec![Epoch(current.0.saturating_add(1))];
+        epochs.extend(publication.epochs(self.clock.unix).into_iter().rev());
         let bits = self.config.network.work_bits();
         epochs.retain(|epoch| {
             let pk = publication.address(*epoch);

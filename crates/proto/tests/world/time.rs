@@ -114,6 +114,24 @@ fn a_watcher_that_comes_up_just_after_the_boundary_finds_what_was_put_before_it(
 }
 
 #[test]
+fn who_leaves_shortly_before_the_boundary_is_found_where_one_asks_before_and_after_it() {
+    let mut world = World::new(206);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    world.meet(alice, bob);
+    let view = held(&world, bob, alice);
+    run_until_before_boundary(&mut world, &view, 10 * MINUTE);
+    world.stop(alice);
+    world.run_for(SECOND);
+    assert_eq!(world.sees(bob, alice), "closed");
+    for _ in 0..3 {
+        // The goodbye stands at two addresses, and reached him from both: what he finds at those that he asks is no older.
+        let told = world.fetch(bob, alice).unwrap().told;
+        assert_eq!((word(&told), told.source), ("closed", Some(Source::Dht)));
+        world.run_for(9 * MINUTE);
+    }
+}
+
+#[test]
 fn who_left_yesterday_is_closed_today() {
     let mut world = World::new(203);
     let (alice, bob) = (world.join("alice"), world.join("bob"));
