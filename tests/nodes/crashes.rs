@@ -1,11 +1,20 @@
 //! kill -9 at bad moments, a disk that refuses, and what is there afterwards.
 
 use super::town::{PROGRAM, alice_and_bob, befriend, join, stage_of, with_relays};
+use porchlight::clock::{RealTime, TimeSource};
+use porchlight::config;
 use porchlight::demo::person::Person;
-use porchlight::demo::stage::Stage;
+use porchlight::demo::stage::{PATIENCE, Stage};
+use porchlight::driver::Driver;
+use porchlight::home;
+use porchlight::passphrase::Source;
+use porchlight_net::{Net, NetConfig, Role};
+use porchlight_proto::Node;
 use porchlight_rpc::Client;
 use porchlight_rpc::methods::{EventsAck, EventsNext, EventsSubscribe, PresenceSet};
 use porchlight_rpc::types::{self, Event};
+use porchlight_store::DurabilitySetting;
+use porchlight_wire::network::Network;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -216,4 +225,40 @@ async fn a_disk_that_refuses_ends_the_node_before_it_says_what_it_could_not_keep
     .await
     .unwrap();
     assert!(!notes.borrow().contains(&format!("change {said}")), "{notes:?}");
+}
+
+#[tokio::test]
+async fn a_node_whose_network_task_has_ended_ends_too_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("alice");
+    let network = Network::named("porchlight-test").unwrap();
+    home::create(&at, &config::template(Some("alice"), &network, Role::Ordinary), None).unwrap();
+    let opened = home::open(&at, DurabilitySetting::Normal, &Source::Terminal)
+        .unwrap()
+        .opened;
+    let time = RealTime::start();
+    let transport = NetConfig::new(*opened.transport, network.clone(), Role::Ordinary);
+    let (net, events) = Net::start(transport).await.unwrap();
+    let core = porchlight_proto::Config {
+        network,
+        node: porchlight_net::node_id(&opened.transport).unwrap(),
+        name: None,
+        lease: 90_000,
+        dht_interval: 30_000,
+        external: Vec::new(),
+        card_addresses: true,
+        follow: false,
+        seed_peers: Vec::new(),
+        mailboxes: 0,
+        mailkeeping: None,
+    };
+    let core = Node::restore(opened.snapshot, core, [7; 32], time.now());
+    let (driver, handle) = Driver::new(core, time, opened.store, net.clone(), events);
+    let running = tokio::spawn(driver.run());
+    // It is up, and has nothing to do.
+    handle.snapshot().await.unwrap();
+    net.stop().await;
+    let ended = tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
+    assert_eq!(ended.unwrap_err().to_string(), "the network has ended");
+    assert!(handle.snapshot().await.is_err(), "nobody is left to answer");
 }

@@ -2,13 +2,18 @@
 
 use super::town::{PROGRAM, befriend, join, stage, stage_of};
 use porchlight::demo::person::Person;
-use porchlight::demo::stage::{RELAYS, Stage};
+use porchlight::demo::stage::{PATIENCE, RELAYS, Stage};
 use porchlight_rpc::methods::{NetPeers, NodeInfo};
 use porchlight_rpc::types::{self, Told};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// Between two looks at something that does not announce itself.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Makes the home of a node, with other lines in its configuration.
 fn home_with(stage: &Stage, name: &str, changes: &[(&str, &str)]) {
@@ -79,15 +84,25 @@ impl Segment {
         Some(Self { holder })
     }
 
-    /// A program that runs the one under test in here.
-    fn program(&self, folder: &Path) -> PathBuf {
+    /// How many packets went out to groups in here: announcements, and questions who else is there.
+    fn said_to_groups(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/net/netstat", self.holder.id())).unwrap();
+        // A line of names, then one of values.
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("IpExt: "));
+        let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+        let at = names.split(' ').position(|name| name == "OutMcastPkts").unwrap();
+        values.split(' ').nth(at).unwrap().parse().unwrap()
+    }
+
+    /// A program that runs the one under test in here, with these words after what it is started with.
+    fn program(&self, folder: &Path, words: &str) -> PathBuf {
         let enter = ["/usr/bin/nsenter", "/bin/nsenter"]
             .into_iter()
             .find(|path| Path::new(path).exists())
             .unwrap();
         let path = folder.join("porchlight-in-here");
         let script = format!(
-            "#!/bin/sh\nexec {enter} --target {} --user --net --preserve-credentials '{PROGRAM}' \"$@\"\n",
+            "#!/bin/sh\nexec {enter} --target {} --user --net --preserve-credentials '{PROGRAM}' \"$@\" {words}\n",
             self.holder.id()
         );
         std::fs::write(&path, script).unwrap();
@@ -111,7 +126,7 @@ async fn two_nodes_on_one_segment_find_each_other_without_relay_or_seed_peer() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let mut stage = stage_of(segment.program(folder.path()));
+    let mut stage = stage_of(segment.program(folder.path(), ""));
     for name in ["alice", "bob"] {
         let changes = [
             (
@@ -153,4 +168,35 @@ async fn two_nodes_on_one_segment_find_each_other_without_relay_or_seed_peer() {
     assert_eq!(after.relays, 0);
     alice.set("away", None).await.unwrap();
     bob.told("alice is away", is("alice", "away")).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_mdns_nothing_is_said_on_the_local_network() {
+    let (Some(loud), Some(silent)) = (Segment::new(), Segment::new()) else {
+        eprintln!("SHOWS NOTHING: no network namespace can be made here (unshare --map-root-user --net, ip)");
+        return;
+    };
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let mut stages = [
+        stage_of(silent.program(folders[0].path(), "--no-mdns")),
+        stage_of(loud.program(folders[1].path(), "")),
+    ];
+    // The one that is to be silent comes first: whatever the other has had time to say, it had more.
+    for stage in &mut stages {
+        let changes = [
+            ("\"/ip4/127.0.0.1/tcp/0\"", "\"/ip4/0.0.0.0/tcp/0\""),
+            ("mdns = false", "mdns = true"),
+        ];
+        home_with(stage, "alice", &changes);
+        stage.start("alice").await.unwrap();
+    }
+    timeout(PATIENCE, async {
+        while loud.said_to_groups() < 3 {
+            sleep(LOOK).await;
+        }
+    })
+    .await
+    .expect("a node with mDNS announces itself");
+    stages[0].stop("alice").await.unwrap();
+    assert_eq!(silent.said_to_groups(), 0);
 }
