@@ -537,7 +537,7 @@ listen = ["/ip4/0.0.0.0/tcp/{port}", "/ip4/0.0.0.0/udp/{port}/quic-v1"]
 
 [card]
 # Whether contacts learn this node's addresses, so that they can reach it directly. Without them what is for this node
-# comes by its mailboxes at relays only.
+# comes by its mailboxes at relays only. Views say the same unless `porchlight view set` says otherwise.
 #addresses = true
 
 [mailboxes]

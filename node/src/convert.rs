@@ -59,9 +59,11 @@ pub fn net_input(event: NetEvent) -> Input {
                     node: live.node,
                     relay: live.relay,
                     topics: live.topics,
+                    followed: live.followed,
                 })
                 .collect(),
         },
+        NetEvent::Followed { node, told } => Input::Followed { node, told },
         NetEvent::Listening { address } => Input::Listening { address },
         NetEvent::NotListening { address } => Input::NotListening { address },
     }
@@ -81,6 +83,18 @@ pub fn net_command(effect: Effect) -> Option<NetCommand> {
         Effect::Topics { topics } => NetCommand::Topics { topics },
         Effect::Expect { addresses } => NetCommand::Expect { addresses },
         Effect::Follow { addresses } => NetCommand::Follow { addresses },
+        Effect::FollowAt {
+            node,
+            reach,
+            addresses,
+            proofs,
+        } => NetCommand::FollowAt {
+            node,
+            reach,
+            addresses,
+            proofs,
+        },
+        Effect::Serve { views } => NetCommand::Serve { views },
         Effect::Request {
             exchange,
             to,

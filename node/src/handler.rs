@@ -149,6 +149,7 @@ impl Api {
             Call::ContactRemove(params) => self.remove_contact(params).await,
             Call::ViewList(_) => self.list_views().await,
             Call::ViewCreate(params) => self.create_view(params).await,
+            Call::ViewUpdate(params) => self.update_view(params).await,
             Call::ViewDelete(params) => self.delete_view(params).await,
             Call::GrantList(_) => self.list_grants().await,
             Call::GrantRevoke(params) => self.revoke_grant(params).await,

@@ -112,6 +112,8 @@ async fn every_method_answers_and_the_examples_are_of_that() {
 
     let work = json!({"view": "work", "shows": "status"});
     story.call(&mut alice, "view.create", work).await;
+    let told = json!({"view": "work", "reach": "relay"});
+    story.call(&mut alice, "view.update", told).await;
     let at_work = json!({"view": "work", "status": "busy"});
     alice.calls.call_raw("presence.set", at_work).await.unwrap();
     story.call(&mut alice, "presence.show", json!({})).await;

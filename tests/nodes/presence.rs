@@ -2,6 +2,7 @@
 
 use super::town::{alice_and_bob, befriend, join, with_relays};
 use porchlight_rpc::types::Told;
+use serde_json::json;
 
 fn is<'a>(contact: &'a str, status: &'a str) -> impl Fn(&Told) -> bool + 'a {
     move |told| told.contact == contact && told.status == status
@@ -118,6 +119,44 @@ async fn contacts_that_are_connected_go_on_without_any_relay() {
             .await
             .unwrap();
     }
+}
+
+#[tokio::test]
+async fn rfc2779_2_4_1_who_follows_at_the_presentitys_own_node_needs_no_relay() {
+    let mut stage = with_relays().await;
+    let mut alice = join(&mut stage, "alice").await;
+    // Bob follows instead of being in topics, and shows alice a view that is in the DHT only: gossip does not reach him.
+    stage.make_home("bob").unwrap();
+    let file = stage.home("bob").join("config.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("#follow = false"));
+    std::fs::write(&file, text.replace("#follow = false", "follow = true")).unwrap();
+    let mut bob = join(&mut stage, "bob").await;
+    let glance = json!({"view": "glance", "allows": "fetch"});
+    bob.calls.call_raw("view.create", glance).await.unwrap();
+    let invite = alice.invite().await.unwrap();
+    let add = json!({"invite": invite, "view": "glance"});
+    bob.calls.call_raw("contact.add", add).await.unwrap();
+    bob.subscribed("alice").await.unwrap();
+    bob.told("alice is open", is("alice", "open")).await.unwrap();
+    stage.connected("bob", "alice").await.unwrap();
+    let direct =
+        |status: &'static str| move |told: &Told| is("alice", status)(told) && told.source.as_deref() == Some("direct");
+    alice.set("away", None).await.unwrap();
+    bob.told("alice is away", is("alice", "away")).await.unwrap();
+    for relay in ["relay-1", "relay-2"] {
+        stage.kill(relay).await.unwrap();
+    }
+    for status in ["busy", "open", "away"] {
+        alice.set(status, None).await.unwrap();
+        bob.told("alice, by her own node", direct(status)).await.unwrap();
+    }
+    // Also who comes back to a world without relays.
+    stage.kill("bob").await.unwrap();
+    alice.set("busy", None).await.unwrap();
+    stage.start("bob").await.unwrap();
+    bob.reconnect(&stage).await.unwrap();
+    bob.told("alice, by her own node", direct("busy")).await.unwrap();
 }
 
 #[tokio::test]

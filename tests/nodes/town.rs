@@ -134,6 +134,7 @@ fn check_printed(words: &[&str], stdout: &str) {
         ["contact", "remove", _] => Prints::Reply("contact.remove"),
         ["contact", "rename" | "view", ..] => Prints::Reply("contact.update"),
         ["view", "list"] => Prints::Reply("view.list"),
+        ["view", "set", ..] => Prints::Reply("view.update"),
         ["view", "create", ..] => Prints::Reply("view.create"),
         ["view", "delete", _] => Prints::Reply("view.delete"),
         ["grant", "list"] => Prints::Reply("grant.list"),

@@ -184,6 +184,7 @@ impl Town {
                 view: WORK.to_owned(),
                 shows: Some("status".to_owned()),
                 allows: None,
+                reach: None,
                 idempotency_key: None,
             };
             townsman.person.calls.call::<ViewCreate>(&params).await.unwrap();

@@ -4,11 +4,12 @@ use crate::config::NetConfig;
 use crate::task::Task;
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::BlindedKey;
+use porchlight_wire::follow::{FollowKey, FollowProof};
 use porchlight_wire::frame::{Request, Response};
 use porchlight_wire::ids::{Address, NodeAddress, NodeId};
 use porchlight_wire::network::TopicIndex;
 use porchlight_wire::record::{Place, VerifiedRecord};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -231,6 +232,22 @@ pub enum NetCommand {
         /// All of them; none: stop following.
         addresses: Vec<BlindedKey>,
     },
+    /// Follow exactly these addresses at this node.
+    FollowAt {
+        /// Which node. Comes back in [`NetEvent::Followed`].
+        node: NodeId,
+        /// Where it may be dialled if it is not connected.
+        reach: Vec<Address>,
+        /// All of them; none: stop following there.
+        addresses: Vec<BlindedKey>,
+        /// That we hold the views at these addresses: one for each, or none for a relay.
+        proofs: Vec<FollowProof>,
+    },
+    /// Let those who prove that they hold these views follow them here. A relay lets anyone follow anything.
+    Serve {
+        /// All of them, with what proves it.
+        views: BTreeMap<BlindedKey, FollowKey>,
+    },
     /// Send a request to a node.
     Request {
         /// Comes back in [`NetEvent::Response`] or [`NetEvent::ExchangeFailed`].
@@ -301,6 +318,13 @@ pub enum NetEvent {
         /// How it came.
         source: BeaconSource,
     },
+    /// Whether a node tells us what we follow there by [`NetCommand::FollowAt`].
+    Followed {
+        /// The node.
+        node: NodeId,
+        /// True once it has begun to. False if it is not reached, refuses, or has ended it: it is not tried again by itself.
+        told: bool,
+    },
     /// A lookup found a record; older ones may come too.
     Found {
         /// Which lookup.
@@ -357,7 +381,7 @@ pub enum ExchangeFailure {
 pub enum BeaconSource {
     /// By gossip, from this neighbour.
     Gossip(NodeId),
-    /// Followed at this relay.
+    /// Followed at this node.
     Follow(NodeId),
 }
 
@@ -368,8 +392,10 @@ pub struct LiveNode {
     pub node: NodeId,
     /// Whether it is a relay.
     pub relay: bool,
-    /// Topics that beacons reach us through it in.
+    /// Topics it is in.
     pub topics: BTreeSet<TopicIndex>,
+    /// The addresses that we follow at it: it has said that it tells us.
+    pub followed: BTreeSet<BlindedKey>,
 }
 
 /// How the network is.

@@ -1,10 +1,11 @@
 //! What this node answers to others' frames by itself: records, following, relays. A relay answers anyone, within quotas; an
-//! ordinary node gives out only its own cards and invite records, lest its address be tied to its presence records.
+//! ordinary node gives out its own cards and invite records, and presence to those who prove that they hold the view, lest its
+//! address be tied to its presence records.
 
 use crate::streams::Answers;
 use libp2p::PeerId;
 use porchlight_wire::blind::BlindedKey;
-use porchlight_wire::frame::{ExchangeNumber, Response};
+use porchlight_wire::frame::{ExchangeNumber, Refusal, Response};
 use serde_bytes::ByteBuf;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,14 +65,14 @@ impl Followers {
         true
     }
 
-    /// Sends a beacon to all who follow its address. One who does not keep up loses their following, and their stream by
-    /// whose end they find out.
-    pub(crate) fn push(&mut self, pk: &BlindedKey, beacon: &[u8]) {
+    /// Sends a beacon to all who follow its address, but for those who have it already. One who does not keep up loses their
+    /// following, and their stream by whose end they find out.
+    pub(crate) fn push(&mut self, pk: &BlindedKey, beacon: &[u8], has: &BTreeSet<PeerId>) {
         let Some(peers) = self.by_address.get(pk) else {
             return;
         };
         let mut slow = Vec::new();
-        for peer in peers {
+        for peer in peers.difference(has) {
             if let Some(follower) = self.by_peer.get(peer)
                 && !follower.answers.send(follower.number, record(Some(beacon)))
             {
@@ -92,6 +93,25 @@ impl Followers {
             .is_some_and(|follower| follower.answers.is_gone())
         {
             self.drop_peer(peer);
+        }
+    }
+
+    /// Nobody follows any other address than these from now on.
+    pub(crate) fn keep_only(&mut self, may: impl Fn(&BlindedKey) -> bool) {
+        self.by_address.retain(|address, _| may(address));
+        let mut silent = Vec::new();
+        for (peer, follower) in &mut self.by_peer {
+            let before = follower.addresses.len();
+            follower.addresses.retain(|address| may(address));
+            self.followed -= before - follower.addresses.len();
+            if follower.addresses.is_empty() {
+                let reason = Refusal::NotServed;
+                follower.answers.send(follower.number, Response::Refused { reason });
+                silent.push(*peer);
+            }
+        }
+        for peer in silent {
+            self.by_peer.remove(&peer);
         }
     }
 

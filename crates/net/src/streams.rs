@@ -50,8 +50,17 @@ pub(crate) enum Asker {
     Core(u64),
     /// A lookup, by its number.
     Lookup(u64),
-    /// What we follow. Answered any number of times.
-    Follow,
+    /// What we follow, by the number of the request. Answered any number of times.
+    Follow(u64),
+}
+
+impl Asker {
+    const fn follows(self) -> bool {
+        match self {
+            Self::Follow(_) => true,
+            Self::Core(_) | Self::Lookup(_) => false,
+        }
+    }
 }
 
 /// One request on its way to a peer.
@@ -72,7 +81,6 @@ pub(crate) enum StreamEvent {
     },
     /// No answer will come.
     Failed {
-        peer: PeerId,
         asker: Asker,
         /// Whether the request may have been acted on.
         perhaps: bool,
@@ -210,18 +218,17 @@ pub(crate) async fn ask(
     };
     requests.close();
     for (asker, _) in open.into_values() {
-        report(&events, peer, asker, true, &reason).await;
+        report(&events, asker, true, &reason).await;
     }
     while let Some(outgoing) = requests.recv().await {
-        report(&events, peer, outgoing.asker, false, &reason).await;
+        report(&events, outgoing.asker, false, &reason).await;
     }
     // A task that is gone needs no news.
     let _ = events.send(StreamEvent::OutboundClosed { peer }).await;
 }
 
-async fn report(events: &mpsc::Sender<StreamEvent>, peer: PeerId, asker: Asker, perhaps: bool, reason: &str) {
+async fn report(events: &mpsc::Sender<StreamEvent>, asker: Asker, perhaps: bool, reason: &str) {
     let failed = StreamEvent::Failed {
-        peer,
         asker,
         perhaps,
         reason: reason.to_owned(),
@@ -249,9 +256,9 @@ async fn exchange(
                 last += 1;
                 let number = ExchangeNumber(last);
                 let frame = RequestFrame { exchange: number, request };
-                if asker == Asker::Follow {
+                if asker.follows() {
                     // A new set of addresses replaces the one before.
-                    open.retain(|_, (other, _)| *other != Asker::Follow);
+                    open.retain(|_, (other, _)| !other.follows());
                 }
                 open.insert(number, (asker, Instant::now() + deadline));
                 let sent = timeout(deadline, frames.send(Bytes::from(encode_request(&frame)))).await;
@@ -271,8 +278,8 @@ async fn exchange(
                     return "the other side sent something that is no frame".to_owned();
                 };
                 let asker = match open.get(&frame.exchange) {
-                    Some((Asker::Follow, _)) if matches!(frame.response, Response::Record { .. }) => {
-                        Some(Asker::Follow)
+                    Some((asker, _)) if asker.follows() && matches!(frame.response, Response::Record { .. }) => {
+                        Some(*asker)
                     }
                     Some(_) => open.remove(&frame.exchange).map(|(asker, _)| asker),
                     None => None,
@@ -288,12 +295,12 @@ async fn exchange(
                 let now = Instant::now();
                 let late: Vec<ExchangeNumber> = open
                     .iter()
-                    .filter(|(_, (asker, until))| *asker != Asker::Follow && *until <= now)
+                    .filter(|(_, (asker, until))| !asker.follows() && *until <= now)
                     .map(|(number, _)| *number)
                     .collect();
                 for number in late {
                     if let Some((asker, _)) = open.remove(&number) {
-                        report(events, peer, asker, true, "no answer came in time").await;
+                        report(events, asker, true, "no answer came in time").await;
                     }
                 }
             }

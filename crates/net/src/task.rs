@@ -2,6 +2,7 @@
 
 mod asks;
 mod events;
+mod following;
 mod lookups;
 mod probes;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use libp2p::swarm::{DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, tcp, yamux};
 use libp2p_stream::IncomingStreams;
 use porchlight_wire::blind::BlindedKey;
+use porchlight_wire::follow::FollowKey;
 use porchlight_wire::frame::ExchangeNumber;
 use porchlight_wire::ids::{Address, NodeId};
 use porchlight_wire::network::TopicIndex;
@@ -96,12 +98,10 @@ pub(crate) struct Task {
     topics: BTreeSet<TopicIndex>,
     topic_names: Topics,
     local: Local,
-    follow: Vec<BlindedKey>,
-    following: Option<PeerId>,
-    /// Whether the relay has said that it does.
-    followed: bool,
-    /// Relays that would not, and when to ask them again.
-    unwilling: BTreeMap<PeerId, Instant>,
+    follow: following::Following,
+    /// What proves to us that someone holds a view of ours, and what nobody can prove.
+    views: BTreeMap<BlindedKey, FollowKey>,
+    nobodys: FollowKey,
     own_cards: BTreeSet<BlindedKey>,
     listening: BTreeSet<Address>,
     /// Who is live, as it was told last, how often that is worked out, and whether it may have changed since.
@@ -175,10 +175,9 @@ impl Task {
             topics: BTreeSet::new(),
             topic_names: Topics::of(&config.network),
             local: Local::default(),
-            follow: Vec::new(),
-            following: None,
-            followed: false,
-            unwilling: BTreeMap::new(),
+            follow: following::Following::default(),
+            views: BTreeMap::new(),
+            nobodys: FollowKey::from_bytes(rand::random()),
             own_cards: BTreeSet::new(),
             listening: BTreeSet::new(),
             live: Vec::new(),
@@ -242,6 +241,13 @@ impl Task {
                 self.swarm.behaviour_mut().kad.store_mut().expect(places);
             }
             NetCommand::Follow { addresses } => self.set_follow(addresses),
+            NetCommand::FollowAt {
+                node,
+                reach,
+                addresses,
+                proofs,
+            } => self.set_follow_at(node, &reach, addresses, proofs),
+            NetCommand::Serve { views } => self.set_served(views),
             NetCommand::Request {
                 exchange,
                 to,
@@ -272,6 +278,9 @@ impl Task {
             if let Err(reason) = self.dial(peer, Vec::new()) {
                 tracing::trace!(%peer, %reason, "not dialled");
             }
+        }
+        for peer in self.follow.peers() {
+            self.connections.touch(&peer);
         }
         self.end_late_lookups();
         self.end_late_dials();
@@ -398,7 +407,6 @@ impl Task {
 
     /// Who is live, if that has changed since it was told last.
     fn tell_live(&mut self) {
-        let network = &self.config.network;
         self.live_changed = false;
         self.live_peers = self.answering();
         let mut topics: BTreeMap<PeerId, BTreeSet<TopicIndex>> = self
@@ -414,10 +422,6 @@ impl Task {
                 (*peer, topics)
             })
             .collect();
-        if let Some(relay) = self.following.filter(|_| self.followed) {
-            let followed = self.follow.iter().map(|pk| porchlight_wire::beacon::topic(network, pk));
-            topics.entry(relay).or_default().extend(followed);
-        }
         let live: Vec<LiveNode> = self
             .live_peers
             .iter()
@@ -426,6 +430,7 @@ impl Task {
                     node: node_of(peer)?,
                     relay: self.connections.peers.get(peer)?.relay,
                     topics: topics.remove(peer).unwrap_or_default(),
+                    followed: self.follow.held(peer),
                 })
             })
             .collect();

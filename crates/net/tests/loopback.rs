@@ -18,6 +18,8 @@
 mod connections;
 #[path = "loopback/dht.rs"]
 mod dht;
+#[path = "loopback/direct.rs"]
+mod direct;
 #[path = "loopback/following.rs"]
 mod following;
 #[path = "loopback/gossip.rs"]

@@ -272,6 +272,7 @@ impl Node {
             projection: Projection::Full,
             rights: BTreeSet::from([Right::Fetch, Right::Subscribe]),
             own: None,
+            reach: None,
         };
         self.write(Write::PutView(view.clone()));
         self.interest_changed = true;

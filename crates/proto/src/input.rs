@@ -4,8 +4,9 @@ use crate::event::{FirstContactProblem, Told};
 use crate::examination::Examined;
 use crate::health::Condition;
 use crate::relays::{KeepingInfo, RelayInfo};
-use crate::rows::{OwnState, OwnTuple, Projection, Status, SubscriptionState};
+use crate::rows::{OwnState, OwnTuple, Projection, ReachLevel, Status, SubscriptionState};
 use porchlight_wire::beacon::VerifiedBeacon;
+use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::cbor::Value;
 use porchlight_wire::frame::{Request, Response};
 use porchlight_wire::grant::Right;
@@ -68,6 +69,13 @@ pub enum Input {
     NotListening {
         /// What was one of its addresses.
         address: Address,
+    },
+    /// Whether a node tells us what we follow there by [`Effect::FollowAt`](crate::Effect::FollowAt).
+    Followed {
+        /// The node.
+        node: NodeId,
+        /// True once it has begun to. False if it is not reached, refuses, or has ended it.
+        told: bool,
     },
     /// Another node sent a request; answer it with [`Effect::Respond`](crate::Effect::Respond).
     Request {
@@ -170,6 +178,8 @@ pub struct LiveNode {
     pub relay: bool,
     /// The topics it is in, as far as known here.
     pub topics: BTreeSet<TopicIndex>,
+    /// The addresses that are followed at it: it has said that it tells us what is new there.
+    pub followed: BTreeSet<BlindedKey>,
 }
 
 /// What a local client can ask for.
@@ -215,6 +225,15 @@ pub enum Command {
         projection: Projection,
         /// What grants of it carry.
         rights: BTreeSet<Right>,
+        /// How much it tells of where our node is; none: as usual for such a view.
+        reach: Option<ReachLevel>,
+    },
+    /// Change how much a view tells of where our node is.
+    UpdateView {
+        /// Its name.
+        name: String,
+        /// How much.
+        reach: ReachLevel,
     },
     /// Delete a view that nobody holds.
     DeleteView {
@@ -435,7 +454,7 @@ pub enum Reply {
         /// Who.
         principal: PrincipalId,
     },
-    /// To `CreateView` and `DeleteView`.
+    /// To `CreateView`, `UpdateView` and `DeleteView`.
     View(ViewInfo),
     /// To `ListViews`, by name.
     Views(Vec<ViewInfo>),
@@ -573,6 +592,8 @@ pub struct ViewInfo {
     pub projection: Projection,
     /// What grants of it carry.
     pub rights: BTreeSet<Right>,
+    /// How much it tells of where our node is.
+    pub reach: ReachLevel,
     /// Its current generation.
     pub generation: u64,
     /// The contacts who hold it, or will once their grant is delivered.

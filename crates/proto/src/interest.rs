@@ -3,6 +3,7 @@
 
 use crate::limits::{CLOCK_TOLERANCE, EPOCH_OVERLAP};
 use crate::node::Node;
+use crate::presence::watcher::is_live;
 use crate::publication::{SLOT, epochs_in_use};
 use crate::step::Effect;
 use porchlight_wire::beacon::topic;
@@ -10,6 +11,7 @@ use porchlight_wire::blind::{BlindedKey, Epoch, Kind, ReadKey};
 use porchlight_wire::grant::Right;
 use porchlight_wire::ids::{NodeAddress, NodeId, PrincipalId};
 use porchlight_wire::network::TopicIndex;
+use porchlight_wire::presence::Reach;
 use porchlight_wire::time::UnixMillis;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +25,7 @@ impl Node {
         let now = self.clock.unix;
         let mut index: BTreeMap<BlindedKey, (PrincipalId, Epoch)> = BTreeMap::new();
         let mut topics: BTreeSet<TopicIndex> = BTreeSet::new();
-        let mut by_contact: Vec<(PrincipalId, BTreeSet<TopicIndex>)> = Vec::new();
+        let mut by_contact: Vec<(PrincipalId, BTreeSet<TopicIndex>, BTreeSet<BlindedKey>)> = Vec::new();
         let mut boundary: Option<UnixMillis> = None;
         for principal in self.watched.keys() {
             let Some(held) = self
@@ -35,10 +37,11 @@ impl Node {
                 continue;
             };
             let gossiped = held.rights.contains(&Right::Subscribe);
-            let mut own = BTreeSet::new();
+            let (mut own, mut addresses) = (BTreeSet::new(), BTreeSet::new());
             for epoch in expected_epochs(&held.read, now) {
                 let pk = held.read.blinded(Kind::Presence, epoch, SLOT);
                 index.insert(pk, (*principal, epoch));
+                addresses.insert(pk);
                 if gossiped {
                     own.insert(topic(&self.config.network, &pk));
                 }
@@ -46,10 +49,10 @@ impl Node {
             let next = next_change(&held.read, now);
             boundary = Some(boundary.map_or(next, |earliest| earliest.min(next)));
             topics.extend(own.iter().copied());
-            by_contact.push((*principal, own));
+            by_contact.push((*principal, own, addresses));
         }
-        for (principal, own) in by_contact {
-            self.set_watched_topics(&principal, own);
+        for (principal, own, addresses) in by_contact {
+            self.set_watched_places(&principal, own, addresses);
         }
         for publication in self
             .publications
@@ -64,7 +67,8 @@ impl Node {
         let from = now.0.saturating_sub(CLOCK_TOLERANCE);
         self.interest_holds = boundary.map(|until| (UnixMillis(from), until));
         self.send_interest(topics);
-        self.send_keep();
+        self.send_served();
+        self.followings.changed = true;
     }
 
     fn send_interest(&mut self, mut topics: BTreeSet<TopicIndex>) {
@@ -73,16 +77,22 @@ impl Node {
             self.sent.expected.clone_from(&expected);
             self.step.effect(Effect::Expect { addresses: expected });
         }
-        let follow: Vec<BlindedKey> = if self.config.follow {
+        if self.config.follow {
             topics.clear();
-            self.index.keys().copied().collect()
-        } else {
-            Vec::new()
-        };
+        }
         self.published_topics(&mut topics);
         if topics != self.sent.topics {
             self.sent.topics.clone_from(&topics);
             self.step.effect(Effect::Topics { topics });
+        }
+    }
+
+    /// What is followed at our own relay: all that no presentity's node tells us itself.
+    pub(crate) fn follow_at_relay(&mut self) {
+        let mut follow: Vec<BlindedKey> = Vec::new();
+        if self.config.follow {
+            let direct = |address: &&BlindedKey| !self.followings.is_direct(address);
+            follow.extend(self.index.keys().filter(direct));
         }
         if follow != self.sent.follow {
             self.sent.follow.clone_from(&follow);
@@ -90,16 +100,17 @@ impl Node {
         }
     }
 
-    fn send_keep(&mut self) {
+    /// Whom to stay connected to: the nodes that cards of contacts name, and views that we watch.
+    pub(crate) fn send_keep(&mut self) {
         // Whoever is watched by their public view alone is not told of it, not even by a connection.
+        let mut seen = BTreeSet::new();
         let keep: Vec<NodeAddress> = self
             .cards
-            .iter()
-            .filter(|(principal, _)| !self.is_public_only(principal))
-            .flat_map(|(_, card)| card.bundle.addresses.iter())
-            .chain(self.relays_to_keep())
-            .filter(|address| address.node != self.config.node)
-            .cloned()
+            .keys()
+            .filter(|principal| !self.is_public_only(principal))
+            .flat_map(|principal| self.nodes_of(principal))
+            .chain(self.relays_to_keep().cloned())
+            .filter(|address| address.node != self.config.node && seen.insert(address.clone()))
             .collect();
         if keep != self.sent.keep {
             self.sent.keep.clone_from(&keep);
@@ -114,18 +125,33 @@ impl Node {
             .filter(|relay| !self.config.seed_peers.iter().any(|seed| seed.node == relay.node))
     }
 
-    /// Whether `node` is named by any contact's card.
-    pub(crate) fn is_contact_node(&self, node: NodeId) -> bool {
-        self.cards
-            .values()
-            .any(|card| card.bundle.addresses.iter().any(|address| address.node == node))
+    /// Where a contact's node can be dialled, by its card and by the view that we watch.
+    pub(crate) fn nodes_of(&self, principal: &PrincipalId) -> impl Iterator<Item = NodeAddress> + '_ {
+        let card = self.cards.get(principal);
+        let in_card = card.into_iter().flat_map(|card| card.bundle.addresses.iter().cloned());
+        let in_view = self.told_reach(principal).into_iter().flat_map(Reach::nodes);
+        in_card.chain(in_view)
     }
 
-    /// Whether `node` is named by this contact's card.
+    /// How to reach a contact's node, as the newest record of the view that we watch tells it.
+    pub(crate) fn told_reach(&self, principal: &PrincipalId) -> Option<&Reach> {
+        if !is_live(self.subscription_of(principal)) {
+            return None;
+        }
+        self.disk.observed.get(principal)?.state.reach.as_ref()
+    }
+
+    /// Whether `node` is named by any contact's card, or by a view that we watch.
+    pub(crate) fn is_contact_node(&self, node: NodeId) -> bool {
+        self.cards.keys().any(|principal| self.is_node_of(principal, node))
+    }
+
+    /// Whether `node` is named by this contact's card, or by the view of theirs that we watch.
     pub(crate) fn is_node_of(&self, principal: &PrincipalId, node: NodeId) -> bool {
-        self.cards
-            .get(principal)
-            .is_some_and(|card| card.bundle.addresses.iter().any(|address| address.node == node))
+        let card = self.cards.get(principal);
+        let in_card = card.is_some_and(|card| card.bundle.addresses.iter().any(|address| address.node == node));
+        let told = self.told_reach(principal).and_then(|reach| reach.node.as_ref());
+        in_card || told.is_some_and(|told| told.id == node)
     }
 
     /// Someone new is in these topics who may have missed what is published there.
@@ -151,7 +177,7 @@ impl Node {
 }
 
 /// The epochs in which a record may come: those in use, and shortly before a boundary the coming one.
-fn expected_epochs(read: &ReadKey, now: UnixMillis) -> Vec<Epoch> {
+pub(crate) fn expected_epochs(read: &ReadKey, now: UnixMillis) -> Vec<Epoch> {
     let clock = read.epochs(Kind::Presence);
     let mut epochs = epochs_in_use(clock, now);
     let coming = clock.at(now.plus(AHEAD));

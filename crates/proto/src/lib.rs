@@ -27,6 +27,7 @@ mod post;
 pub mod presence;
 mod public;
 mod publication;
+mod reach;
 pub mod relay;
 pub mod relays;
 mod removal;

@@ -286,5 +286,25 @@ pub const REASONS: usize = 32;
 /// Bytes of one such reason: they are words, not sentences.
 pub const REASON_BYTES: usize = 64;
 
+/// Nodes of contacts at which presence is followed directly, and relays of theirs that are remembered to be asked again. More
+/// connections than that an ordinary node does not have.
+pub const FOLLOWED_NODES: usize = 256;
+
+/// Relays of contacts that are dialled or followed at, at once, while no relay of ours is there; also how many addresses of one
+/// are tried. Any one of them brings what all relays gossip.
+pub const OTHERS_RELAYS: usize = 3;
+
+/// How long no relay of ours is there before those of contacts are tried: ours may be starting again.
+pub const RELAYLESS_PATIENCE: u64 = 10_000;
+
+/// How long a node that is asked to tell us something may take to answer, a dial included.
+pub const ANSWER_PATIENCE: u64 = 20_000;
+
+/// First wait before a node is asked again to tell us, in milliseconds; doubled each time.
+pub const FOLLOW_RETRY_FIRST: u64 = 5_000;
+
+/// Longest wait before a node is asked again.
+pub const FOLLOW_RETRY_LAST: u64 = 600_000;
+
 /// A day, in milliseconds.
 pub const DAY: u64 = 86_400_000;

@@ -11,6 +11,7 @@ use crate::limits::{FOUND_PER_LOOKUP, GOODBYE_WAIT, LISTENING, LIVE_NODES};
 use crate::log::{CallKey, valid_key};
 use crate::mailbox::Collector;
 use crate::post::Post;
+use crate::presence::following::Followings;
 use crate::presence::poller::Polled;
 use crate::presence::watcher::Watched;
 use crate::public::{AddingPublic, OwnSheet, SheetFor};
@@ -94,6 +95,7 @@ pub struct Node {
     /// From when until when what was worked out last holds.
     pub(crate) interest_holds: Option<(UnixMillis, UnixMillis)>,
     pub(crate) sent: Sent,
+    pub(crate) followings: Followings,
 
     /// Verified cards of contacts.
     pub(crate) cards: BTreeMap<PrincipalId, Card>,
@@ -210,6 +212,7 @@ pub(crate) struct Sent {
     pub(crate) expected: BTreeSet<BlindedKey>,
     pub(crate) follow: Vec<BlindedKey>,
     pub(crate) keep: Vec<NodeAddress>,
+    pub(crate) served: BTreeSet<BlindedKey>,
 }
 
 impl Node {
@@ -242,6 +245,7 @@ impl Node {
             interest_changed: true,
             interest_holds: None,
             sent: Sent::default(),
+            followings: Followings::default(),
             cards: BTreeMap::new(),
             former_cards: BTreeMap::new(),
             closings: Closings::default(),
@@ -298,6 +302,7 @@ impl Node {
                 Some(self.next_renewal()),
                 self.next_sheet(),
                 self.interest_holds.map(|(_, until)| self.instant_of(until)),
+                self.next_following(),
             ]
             .into_iter()
             .flatten()
@@ -347,6 +352,7 @@ impl Node {
             Input::LookupDone { lookup, answered } => self.on_lookup_done(lookup, answered),
             Input::PutDone { put, stored, asked } => self.on_put_done(put, stored, asked),
             Input::Live { nodes } => self.on_live(nodes),
+            Input::Followed { node, told } => self.on_followed(node, told),
             Input::Worked { place, nonce } => self.on_worked(place, nonce),
             Input::DayWorked { challenge, nonce } => {
                 if !self.on_registration_work(&challenge, nonce) {
@@ -388,6 +394,7 @@ impl Node {
                 self.add_due();
                 self.watch_due();
                 self.poll_due();
+                self.follow_due();
                 self.live_changed = false;
                 self.mailboxes_due();
                 self.offer_letters();
@@ -447,7 +454,9 @@ impl Node {
                 name,
                 projection,
                 rights,
-            } => self.command_create_view(&name, projection, rights).map(Some),
+                reach,
+            } => self.command_create_view(&name, projection, rights, reach).map(Some),
+            Command::UpdateView { name, reach } => self.command_update_view(&name, reach).map(Some),
             Command::DeleteView { name } => self.command_delete_view(&name).map(Some),
             Command::ListViews => Ok(Some(self.command_list_views())),
             Command::ListGrants => Ok(Some(self.command_list_grants())),
@@ -530,6 +539,7 @@ impl Node {
         if known.is_none() {
             self.mailboxes_of(node);
         }
+        self.followings.changed = true;
         if relay && known != Some(true) {
             // Anyone can say that they are a relay; what they do is no event that pushes others out of the log.
             if self.is_seed(node) {
@@ -541,7 +551,7 @@ impl Node {
             self.closings_again();
             self.offer_sheet_again();
             if self.is_seed(node) {
-                self.touch_card();
+                self.touch_reach();
             }
         }
         self.letters_due_at(node);
@@ -549,6 +559,7 @@ impl Node {
     }
 
     fn on_disconnected(&mut self, node: NodeId) {
+        self.followings.changed = true;
         if self.connected.remove(&node) == Some(true) && self.is_seed(node) {
             self.tell(Event::RelayLost { node });
         }
@@ -556,19 +567,19 @@ impl Node {
         self.forget_owner(node);
     }
 
-    fn is_seed(&self, node: NodeId) -> bool {
+    pub(crate) fn is_seed(&self, node: NodeId) -> bool {
         self.config.seed_peers.iter().any(|seed| seed.node == node)
     }
 
     fn on_listening(&mut self, address: Address) {
         if self.listening.len() < LISTENING && self.listening.insert(address) {
-            self.touch_card();
+            self.touch_reach();
         }
     }
 
     fn on_not_listening(&mut self, address: &Address) {
         if self.listening.remove(address) {
-            self.touch_card();
+            self.touch_reach();
         }
     }
 
@@ -596,6 +607,7 @@ impl Node {
         };
         self.live = nodes;
         self.live_changed = true;
+        self.followings.changed = true;
         let reachable = self
             .live
             .iter()

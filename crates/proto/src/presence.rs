@@ -1,6 +1,7 @@
 //! Presence: what is published of ours, and what a watcher is told of theirs.
 
 pub mod belief;
+pub(crate) mod following;
 mod own;
 pub(crate) mod poller;
 pub mod presentity;

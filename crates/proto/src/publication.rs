@@ -15,9 +15,8 @@ use porchlight_wire::blind::{BlindedKey, Epoch, Epochs, GenerationKey, Kind, Rea
 use porchlight_wire::card::{Bundle, InviteRecord, SignedCard};
 use porchlight_wire::grant::Right;
 use porchlight_wire::ids::{NodeAddress, PrincipalId, RandomId};
-use porchlight_wire::limits::ADDRESSES;
 use porchlight_wire::network::TopicIndex;
-use porchlight_wire::presence::{Basic, PresenceDocument, PresenceState};
+use porchlight_wire::presence::{Basic, PresenceDocument, PresenceState, Reach};
 use porchlight_wire::record::Place;
 use porchlight_wire::time::UnixMillis;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +65,8 @@ pub(crate) struct Publication {
     unkept: u32,
     /// Nothing follows this closing record.
     ending: bool,
+    /// How to reach our node, as the last record told it.
+    pub(crate) reach: Option<Reach>,
 }
 
 impl Publication {
@@ -89,6 +90,7 @@ impl Publication {
             stored: None,
             unkept: 0,
             ending: false,
+            reach: None,
         }
     }
 
@@ -131,7 +133,7 @@ impl Publication {
     }
 
     /// The address in `epoch`.
-    fn address(&mut self, epoch: Epoch) -> BlindedKey {
+    pub(crate) fn address(&mut self, epoch: Epoch) -> BlindedKey {
         let (read, kind) = (&self.read, self.kind);
         *self
             .addresses
@@ -418,6 +420,10 @@ impl Node {
             let first = epochs.first().copied().unwrap_or(last);
             epochs.extend((first.0.saturating_add(1)..=last.0).map(Epoch));
         }
+        publication.reach = match name {
+            Name::View(view) => self.view_reach(view),
+            Name::Temporary(_) | Name::Invite(_) | Name::Card => None,
+        };
         let Some((payload, refresh_in, expires)) = self.content(name, publication) else {
             return true;
         };
@@ -439,12 +445,10 @@ impl Node {
     fn content(&self, name: &Name, publication: &Publication) -> Option<(Vec<u8>, u64, UnixMillis)> {
         match name {
             Name::View(view) => {
-                let document = if publication.ending {
-                    farewell(self.disk.identity.principal)
-                } else {
-                    self.projected(&Subject::View(view))?
-                };
-                self.presence_content(document)
+                if publication.ending {
+                    return self.presence_content(farewell(self.disk.identity.principal), None);
+                }
+                self.presence_content(self.projected(&Subject::View(view))?, publication.reach.clone())
             }
             Name::Temporary(id) => {
                 let document = if publication.ending {
@@ -452,7 +456,7 @@ impl Node {
                 } else {
                     self.projected(&Subject::InviteHolder(*id))?
                 };
-                self.presence_content(document)
+                self.presence_content(document, None)
             }
             Name::Invite(id) => {
                 let invite = self.disk.invites.get(id)?;
@@ -498,13 +502,14 @@ impl Node {
         }
     }
 
-    fn presence_content(&self, document: PresenceDocument) -> Option<(Vec<u8>, u64, UnixMillis)> {
+    fn presence_content(&self, document: PresenceDocument, reach: Option<Reach>) -> Option<(Vec<u8>, u64, UnixMillis)> {
         let closed = document.basic() == Basic::Closed;
         let state = PresenceState {
             issued: self.clock.unix,
             lease: self.config.lease,
             ended: false,
             document,
+            reach,
         };
         let refresh = if closed {
             LONG_REFRESH
@@ -513,12 +518,21 @@ impl Node {
         };
         let payload = state
             .to_bytes()
+            // What the principal says comes before where its node is.
+            .or_else(|_| {
+                PresenceState {
+                    reach: None,
+                    ..state.clone()
+                }
+                .to_bytes()
+            })
             .or_else(|error| {
                 // Nothing like it can be set. If it was, by a version with other bounds, the status is told all the same.
                 tracing::error!(%error, "our own presence does not fit into a record; its status is published alone");
                 let document = project(state.document.clone(), Projection::StatusOnly);
                 PresenceState {
                     document,
+                    reach: None,
                     ..state.clone()
                 }
                 .to_bytes()
@@ -544,43 +558,6 @@ impl Node {
             issued: self.clock.unix,
         };
         bundle.sign(&self.disk.identity.device, &self.disk.identity.devices)
-    }
-
-    /// Whether this node is still finding out where it is.
-    fn has_nowhere(&self) -> bool {
-        self.config.card_addresses && self.own_addresses().is_empty() && self.connected_seeds().is_empty()
-    }
-
-    /// Where this node can be dialled: what somebody configured for others comes first, addresses that only this machine can
-    /// use come last.
-    pub(crate) fn own_addresses(&self) -> Vec<NodeAddress> {
-        let external = &self.config.external;
-        let mut listening: Vec<_> = self.listening.iter().filter(|it| !external.contains(it)).collect();
-        listening.sort_by_key(|address| {
-            address.as_str().starts_with("/ip4/127.") || address.as_str().starts_with("/ip6/::1")
-        });
-        external
-            .iter()
-            .chain(listening)
-            .take(ADDRESSES)
-            .cloned()
-            .map(|address| NodeAddress {
-                node: self.config.node,
-                address,
-            })
-            .collect()
-    }
-
-    /// Seed peers we are connected to, at most two.
-    pub(crate) fn connected_seeds(&self) -> Vec<NodeAddress> {
-        let mut seen = BTreeSet::new();
-        self.config
-            .seed_peers
-            .iter()
-            .filter(|seed| self.connected.contains_key(&seed.node) && seen.insert(seed.node))
-            .take(2)
-            .cloned()
-            .collect()
     }
 
     /// Whether the proofs of work for these epochs (and the next one, for the goodbye) are there; asks for those that
@@ -762,7 +739,9 @@ impl Node {
                 }
                 continue;
             }
-            let Some((payload, _, expires)) = self.presence_content(farewell(self.disk.identity.principal)) else {
+            let Some((payload, _, expires)) =
+                self.presence_content(farewell(self.disk.identity.principal), publication.reach.clone())
+            else {
                 continue;
             };
             for beacon in self.closing_records(&mut publication, expires, &payload) {

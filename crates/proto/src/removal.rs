@@ -163,6 +163,7 @@ impl Node {
             lease: self.config.lease,
             ended: true,
             document: farewell(self.disk.identity.principal),
+            reach: None,
         };
         let Ok(payload) = state.to_bytes() else {
             return;

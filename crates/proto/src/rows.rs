@@ -48,6 +48,17 @@ pub enum Projection {
     StatusOnly,
 }
 
+/// How much a view tells of where our node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ReachLevel {
+    /// Nothing.
+    None,
+    /// The relays it is connected to.
+    Relay,
+    /// Its addresses, and the relays: its watchers can follow here.
+    Direct,
+}
+
 /// A view with its current generation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ViewRow {
@@ -64,6 +75,9 @@ pub struct ViewRow {
     /// What its watchers see instead of the usual; none: nothing.
     #[serde(default)]
     pub own: Option<OwnPresenceRow>,
+    /// How much it tells of where our node is; none: as usual for such a view.
+    #[serde(default)]
+    pub reach: Option<ReachLevel>,
 }
 
 /// An invite of ours.

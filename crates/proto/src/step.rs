@@ -8,13 +8,14 @@ use crate::rows::{
 };
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::BlindedKey;
+use porchlight_wire::follow::{FollowKey, FollowProof};
 use porchlight_wire::frame::{Request, Response};
 use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId, RandomId};
 use porchlight_wire::mailbox::MailboxId;
 use porchlight_wire::network::TopicIndex;
 use porchlight_wire::record::{Place, VerifiedRecord};
 use porchlight_wire::time::UnixMillis;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One change of what is on disk: a keyed upsert or a delete.
 #[derive(Clone, Debug, PartialEq)]
@@ -211,6 +212,23 @@ pub enum Effect {
     Follow {
         /// All of them.
         addresses: Vec<BlindedKey>,
+    },
+    /// Follow exactly these addresses at this node: the presentity's own, or another's relay. Comes back in
+    /// [`Input::Followed`](crate::Input::Followed).
+    FollowAt {
+        /// Which node.
+        node: NodeId,
+        /// Where it may be dialled if it is not connected.
+        reach: Vec<Address>,
+        /// All of them; none: stop following there.
+        addresses: Vec<BlindedKey>,
+        /// That we hold the views at these addresses: one for each, or none for a relay.
+        proofs: Vec<FollowProof>,
+    },
+    /// Let those who prove that they hold these views follow them here, and nobody else.
+    Serve {
+        /// What proves it for each address.
+        views: BTreeMap<BlindedKey, FollowKey>,
     },
     /// Find a proof of work.
     Work {

@@ -9,7 +9,7 @@ use crate::node::Node;
 use crate::presence::watcher::not_found;
 use crate::public::PUBLIC_VIEW;
 use crate::publication::Name;
-use crate::rows::{ContactRow, LetterRow, Projection, ViewRow};
+use crate::rows::{ContactRow, LetterRow, Projection, ReachLevel, ViewRow};
 use crate::step::Write;
 use porchlight_wire::blind::GenerationKey;
 use porchlight_wire::grant::Right;
@@ -24,6 +24,7 @@ impl Node {
         name: &str,
         projection: Projection,
         rights: BTreeSet<Right>,
+        reach: Option<ReachLevel>,
     ) -> Result<Reply, CommandError> {
         check_name(name)?;
         if name == CONTACTS_VIEW || self.disk.views.contains_key(name) {
@@ -53,11 +54,28 @@ impl Node {
             },
             projection,
             rights,
+            reach,
             own: None,
         };
         self.write(Write::PutView(row.clone()));
         if public {
             self.touch_sheet();
+            self.interest_changed = true;
+        }
+        Ok(Reply::View(self.view_info(&row)))
+    }
+
+    /// `Command::UpdateView`: whoever watches it learns from the next record on where our node is, or no longer does. What they
+    /// were told they know.
+    pub(crate) fn command_update_view(&mut self, name: &str, reach: ReachLevel) -> Result<Reply, CommandError> {
+        if name != CONTACTS_VIEW && !self.disk.views.contains_key(name) {
+            return Err(not_found("view", name));
+        }
+        let mut row = self.ensure_view(name);
+        if row.reach != Some(reach) {
+            row.reach = Some(reach);
+            self.write(Write::PutView(row.clone()));
+            self.touch_reach();
             self.interest_changed = true;
         }
         Ok(Reply::View(self.view_info(&row)))
@@ -127,6 +145,7 @@ impl Node {
             name: row.name.clone(),
             projection: row.projection,
             rights: row.rights.clone(),
+            reach: self.reach_level(row),
             generation: row.generation,
             contacts,
             invites: u32::try_from(invites.count()).unwrap_or(u32::MAX),

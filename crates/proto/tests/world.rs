@@ -31,6 +31,8 @@ mod crashes;
 mod examination;
 #[path = "world/first_contact.rs"]
 mod first_contact;
+#[path = "world/following.rs"]
+mod following;
 #[path = "world/forgery.rs"]
 mod forgery;
 #[path = "world/health.rs"]

@@ -126,6 +126,8 @@ registry! {
         "All views, and who holds them.";
     ViewCreate "view.create" (ViewCreate) -> ViewShown, [Conflict, RateLimited],
         "Make a view: a class of watchers, and what they see.";
+    ViewUpdate "view.update" (ViewUpdate) -> ViewShown, [NotFound],
+        "Say how much a view tells of where this node is.";
     ViewDelete "view.delete" (ViewDelete) -> ViewShown, [NotFound, Conflict],
         "Delete a view that nobody holds.";
     GrantList "grant.list" (Nothing) -> GrantList, [],

@@ -42,6 +42,7 @@ const PROBLEM: [&str; 5] = [
 ];
 const SHOWS: [&str; 2] = ["all", "status"];
 const ALLOWS: [&str; 2] = ["subscribe", "fetch"];
+const REACH: [&str; 3] = ["none", "relay", "direct"];
 const RIGHT: [&str; 2] = ["fetch", "subscribe"];
 const WATCHER: [&str; 3] = ["waiting", "active", "terminated"];
 const LETTER: [&str; 6] = ["introduce", "grant", "renew", "ended", "refused", "post"];
@@ -504,6 +505,24 @@ objects! {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         #[schemars(extend("enum" = ALLOWS))]
         allows: Option<String>,
+        /// What its holders are told of where this node is: `none`; `relay`: the relays it is connected to; `direct`: its
+        /// addresses too, so that they can follow at the node itself. If not given, what the card says, and `none` for a view that
+        /// shows the status only, that can only be asked for, or that is called `public`.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[schemars(extend("enum" = REACH))]
+        reach: Option<String>,
+        /// The same key again gets the same answer.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        idempotency_key: Option<String>,
+    }
+    /// The parameters of `view.update`.
+    #[serde(deny_unknown_fields)]
+    ViewUpdate {
+        /// Its name.
+        view: String,
+        /// What its holders are told of where this node is from now on: `none`, `relay` or `direct`.
+        #[schemars(extend("enum" = REACH))]
+        reach: String,
         /// The same key again gets the same answer.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         idempotency_key: Option<String>,
@@ -517,7 +536,7 @@ objects! {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         idempotency_key: Option<String>,
     }
-    /// The reply to `view.create` and `view.delete`.
+    /// The reply to `view.create`, `view.update` and `view.delete`.
     ViewShown {
         /// The view.
         view: View,
@@ -537,6 +556,9 @@ objects! {
         /// `subscribe` or `fetch`.
         #[schemars(extend("enum" = ALLOWS))]
         allows: String,
+        /// What its holders are told of where this node is: `none`, `relay` or `direct`.
+        #[schemars(extend("enum" = REACH))]
+        reach: String,
         /// Counts how often its keys were replaced, from 1.
         generation: u64,
         /// The contacts who hold it, or will once their grant is delivered.

@@ -5,6 +5,7 @@
 //! `f = SHA-512("porchlight/blind/1" | 0 | kind | A | K | epoch u64 | slot u8) mod L` and `pk = f * A`. Whoever has
 //! `(A, K)` computes `pk`; only who has `a` can sign under it. See docs/spec/blinding.md.
 
+use crate::follow::FollowKey;
 use crate::ids::PrincipalId;
 use crate::keys::labelled;
 use crate::time::UnixMillis;
@@ -24,6 +25,7 @@ use zeroize::Zeroizing;
 const BLIND: &str = "porchlight/blind/1";
 const NONCE: &str = "porchlight/blind-nonce/1";
 const CONTENT: &str = "porchlight/beacon-content/1";
+const FOLLOW: &str = "porchlight/follow/1";
 const SIGNER: &str = "porchlight/beacon-signer/1";
 const OFFSET: &str = "porchlight/epoch-offset/1";
 const PUBLIC: &str = "porchlight/public-view/1";
@@ -239,6 +241,12 @@ impl ReadKey {
     /// The key of a beacon's ciphertext.
     pub(crate) fn content_key(&self, kind: Kind, epoch: Epoch, slot: u8) -> Zeroizing<[u8; 32]> {
         derive(self.secret.as_slice(), &place(CONTENT, kind, epoch, slot))
+    }
+
+    /// What proves to the presentity's own node that one holds this key, for what stands at one address.
+    #[must_use]
+    pub fn follow_key(&self, kind: Kind, epoch: Epoch, slot: u8) -> FollowKey {
+        FollowKey::from_bytes(*derive(self.secret.as_slice(), &place(FOLLOW, kind, epoch, slot)))
     }
 
     /// Seconds by which this key's epochs begin earlier than those counted from 1970.

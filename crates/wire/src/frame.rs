@@ -3,6 +3,7 @@
 
 use crate::blind::BlindedKey;
 use crate::cbor::{self, CborError};
+use crate::follow::FollowProof;
 use crate::ids::NodeAddress;
 use crate::invite::InviteToken;
 use crate::limits::{FOLLOWED, FRAME_BYTES, MAILBOX_BATCH, MAILBOX_LISTED, RELAYS};
@@ -75,6 +76,10 @@ pub enum Request {
     RecordFollow {
         /// The addresses, at most [`FOLLOWED`].
         addresses: Vec<BlindedKey>,
+        /// That whoever asks holds the views at these addresses: one proof for each, in the same order, or none at all. A
+        /// relay needs none.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        proofs: Vec<FollowProof>,
     },
     /// Name relays.
     #[serde(rename = "relays")]
@@ -211,6 +216,14 @@ pub enum FrameError {
         /// What came.
         got: usize,
     },
+    /// There are proofs, and not one for each address.
+    #[error("expected one proof for each of {addresses} addresses, got {proofs}")]
+    Proofs {
+        /// How many addresses.
+        addresses: usize,
+        /// How many proofs.
+        proofs: usize,
+    },
 }
 
 /// A request as bytes, without the length before it.
@@ -226,8 +239,14 @@ pub fn encode_request(frame: &RequestFrame) -> Vec<u8> {
 /// If they are none.
 pub fn decode_request(bytes: &[u8]) -> Result<RequestFrame, FrameError> {
     let frame: RequestFrame = cbor::decode(bytes, FRAME_BYTES)?;
-    if let Request::RecordFollow { addresses } = &frame.request {
+    if let Request::RecordFollow { addresses, proofs } = &frame.request {
         at_most(FOLLOWED, addresses.len())?;
+        if !proofs.is_empty() && proofs.len() != addresses.len() {
+            return Err(FrameError::Proofs {
+                addresses: addresses.len(),
+                proofs: proofs.len(),
+            });
+        }
     }
     Ok(frame)
 }

@@ -13,6 +13,7 @@ pub mod card;
 pub mod cbor;
 pub mod device_list;
 pub mod envelope;
+pub mod follow;
 pub mod frame;
 pub mod grant;
 pub mod hash;

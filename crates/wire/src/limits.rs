@@ -35,6 +35,13 @@ pub const DEVICES: usize = 8;
 /// Addresses of a node in a card: a few interfaces with two transports each.
 pub const ADDRESSES: usize = 8;
 
+/// Addresses of a node in a presence record: half as many as in a card, because a record is sent every minute, and should fit
+/// the first size of beacons.
+pub const VIEW_ADDRESSES: usize = 4;
+
+/// Relays in a presence record: one that answers, and one more.
+pub const VIEW_RELAYS: usize = 2;
+
 /// Relays in a card or list of relays.
 pub const RELAYS: usize = 32;
 

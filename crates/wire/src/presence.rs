@@ -6,10 +6,10 @@ pub mod registry;
 
 use crate::beacon::largest_payload;
 use crate::cbor::{self, CborError, Value};
-use crate::ids::PrincipalId;
+use crate::ids::{Address, NodeAddress, NodeId, PrincipalId};
 use crate::limits::{
     ACTIVITIES, DETAIL_BYTES, DETAILS, EXTENSION_DEPTH, EXTENSIONS, LANGUAGE_BYTES, LEASE_MAX, NOTE_BYTES, NOTES,
-    PAYLOAD_BYTES, RPID_VALUES, TOKEN_BYTES, TUPLES, URI_BYTES,
+    PAYLOAD_BYTES, RPID_VALUES, TOKEN_BYTES, TUPLES, URI_BYTES, VIEW_ADDRESSES, VIEW_RELAYS,
 };
 use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -250,6 +250,49 @@ pub struct PresenceState {
     pub ended: bool,
     /// What it tells.
     pub document: PresenceDocument,
+    /// How to reach the presentity's node, if the view tells that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reach: Option<Reach>,
+}
+
+/// How to reach the presentity's node, as far as a view tells it. For nodes, not for people: no part of the document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// The node itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub node: Option<NodeReach>,
+    /// Relays it is connected to, at most [`VIEW_RELAYS`].
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub relays: Vec<NodeAddress>,
+}
+
+/// A node, and where it can be dialled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeReach {
+    /// Who has to answer there.
+    pub id: NodeId,
+    /// Where, the best first: 1 to [`VIEW_ADDRESSES`].
+    pub addresses: Vec<Address>,
+}
+
+impl Reach {
+    /// The node's addresses, each with its id.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeAddress> + '_ {
+        let with_id = |node: &NodeReach, address: &Address| NodeAddress {
+            node: node.id,
+            address: address.clone(),
+        };
+        self.node
+            .iter()
+            .flat_map(move |node| node.addresses.iter().map(move |address| with_id(node, address)))
+    }
+
+    fn check(&self) -> Result<(), PresenceError> {
+        if let Some(node) = &self.node {
+            within("addresses of a node", node.addresses.len(), 1, VIEW_ADDRESSES)?;
+        }
+        within("relays of a node", self.relays.len(), 0, VIEW_RELAYS)
+    }
 }
 
 impl PresenceState {
@@ -282,6 +325,9 @@ impl PresenceState {
     fn check(&self) -> Result<(), PresenceError> {
         if !(1..=LEASE_MAX).contains(&self.lease) {
             return Err(PresenceError::Lease(self.lease));
+        }
+        if let Some(reach) = &self.reach {
+            reach.check()?;
         }
         self.document.check()
     }

@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use porchlight_rpc::methods::{
     ContactRemove, ContactUpdate, GrantList, GrantRevoke, IdentityShow, InviteList, InviteRevoke, PresenceSubscribe,
-    PresenceUnsubscribe, ViewCreate, ViewDelete, ViewList, WatcherList,
+    PresenceUnsubscribe, ViewCreate, ViewDelete, ViewList, ViewUpdate, WatcherList,
 };
 use porchlight_rpc::types;
 
@@ -62,12 +62,49 @@ Examples:
         /// What its holders may do.
         #[arg(long, default_value = "subscribe")]
         allows: Allows,
+        /// What its holders are told of where this node is; if not given, what your card says, and nothing for a view that
+        /// shows little or that everyone sees.
+        #[arg(long)]
+        reach: Option<Reach>,
+    },
+    /// Say how much a view tells of where this node is.
+    #[command(after_help = "\
+Examples:
+  porchlight view set contacts --reach relay     they find you through your relays only
+  porchlight view set work --reach direct        they can follow at this node itself")]
+    Set {
+        /// Its name.
+        name: String,
+        /// What its holders are told from now on.
+        #[arg(long)]
+        reach: Reach,
     },
     /// Delete a view that nobody holds.
     Delete {
         /// Its name.
         name: String,
     },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Reach {
+    /// Nothing.
+    None,
+    /// The relays it is connected to.
+    Relay,
+    /// Its addresses, and the relays.
+    Direct,
+}
+
+impl Reach {
+    fn text(self) -> String {
+        match self {
+            Self::None => "none",
+            Self::Relay => "relay",
+            Self::Direct => "direct",
+        }
+        .to_owned()
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -155,9 +192,17 @@ pub(super) async fn view(out: &Output, command: &ViewCmd) -> Result<()> {
                 return out.object(&list);
             }
             let rows: Vec<Vec<String>> = list.views.iter().map(view_row).collect();
-            out.table(&["VIEW", "SHOWS", "HOLDERS MAY", "CONTACTS", "INVITES"], &rows)
+            out.table(
+                &["VIEW", "SHOWS", "HOLDERS MAY", "TELLS WHERE", "CONTACTS", "INVITES"],
+                &rows,
+            )
         }
-        ViewCmd::Create { name, shows, allows } => {
+        ViewCmd::Create {
+            name,
+            shows,
+            allows,
+            reach,
+        } => {
             let params = types::ViewCreate {
                 view: name.clone(),
                 shows: Some(match shows {
@@ -168,6 +213,7 @@ pub(super) async fn view(out: &Output, command: &ViewCmd) -> Result<()> {
                     Allows::Subscribe => "subscribe".to_owned(),
                     Allows::Fetch => "fetch".to_owned(),
                 }),
+                reach: reach.map(Reach::text),
                 idempotency_key: None,
             };
             let made = client.call::<ViewCreate>(&params).await?;
@@ -184,6 +230,23 @@ pub(super) async fn view(out: &Output, command: &ViewCmd) -> Result<()> {
             let quoted = clean(name);
             out.line(&format!("  {}", out.command(&format!("contact view NAME '{quoted}'"))))?;
             out.line(&format!("  {}", out.command(&format!("invite new --view '{quoted}'"))))
+        }
+        ViewCmd::Set { name, reach } => {
+            let params = types::ViewUpdate {
+                view: name.clone(),
+                reach: reach.text(),
+                idempotency_key: None,
+            };
+            let changed = client.call::<ViewUpdate>(&params).await?;
+            if out.json {
+                return out.object(&changed);
+            }
+            let told = match reach {
+                Reach::None => "nothing of where this node is",
+                Reach::Relay => "the relays of this node",
+                Reach::Direct => "the addresses of this node, and its relays",
+            };
+            out.line(&format!("the view '{}' tells {told}, from now on", clean(name)))
         }
         ViewCmd::Delete { name } => {
             let params = types::ViewDelete {
@@ -205,6 +268,7 @@ fn view_row(view: &types::View) -> Vec<String> {
         clean(&view.view),
         view.shows.clone(),
         view.allows.clone(),
+        view.reach.clone(),
         if view.view == PUBLIC {
             "everyone".to_owned()
         } else if contacts.is_empty() {

@@ -4,7 +4,7 @@ use super::{Api, unexpected, value};
 use crate::convert::presence::shows;
 use crate::convert::rpc as convert;
 use porchlight_proto::input::{GrantInfo, InviteInfo, ViewInfo, WatcherInfo, WatcherState};
-use porchlight_proto::rows::Projection;
+use porchlight_proto::rows::{Projection, ReachLevel};
 use porchlight_proto::{Command, Reply};
 use porchlight_rpc::{Kind, RpcError, types};
 use porchlight_wire::grant::Right;
@@ -99,6 +99,15 @@ impl Api {
             name: params.view,
             projection,
             rights,
+            reach: params.reach.as_deref().map(reach_level).transpose()?,
+        };
+        self.view_after(command, params.idempotency_key).await
+    }
+
+    pub(super) async fn update_view(&self, params: types::ViewUpdate) -> Result<Value, RpcError> {
+        let command = Command::UpdateView {
+            name: params.view,
+            reach: reach_level(&params.reach)?,
         };
         self.view_after(command, params.idempotency_key).await
     }
@@ -160,6 +169,15 @@ fn invite(info: &InviteInfo) -> types::Invite {
     }
 }
 
+fn reach_level(text: &str) -> Result<ReachLevel, RpcError> {
+    match text {
+        "none" => Ok(ReachLevel::None),
+        "relay" => Ok(ReachLevel::Relay),
+        "direct" => Ok(ReachLevel::Direct),
+        other => Err(misfit("reach", "'none', 'relay' or 'direct'", other)),
+    }
+}
+
 fn view(info: &ViewInfo) -> types::View {
     types::View {
         view: info.name.clone(),
@@ -168,6 +186,12 @@ fn view(info: &ViewInfo) -> types::View {
             "subscribe"
         } else {
             "fetch"
+        }
+        .to_owned(),
+        reach: match info.reach {
+            ReachLevel::None => "none",
+            ReachLevel::Relay => "relay",
+            ReachLevel::Direct => "direct",
         }
         .to_owned(),
         generation: info.generation,

@@ -3,17 +3,17 @@
 use super::{Responder, Task, WAITING_FOR_CORE};
 use crate::config::Role;
 use crate::convert::{multiaddr_of, peer_of};
-use crate::handle::{BeaconSource, ExchangeFailure, NetEvent};
+use crate::handle::{ExchangeFailure, NetEvent};
 use crate::serve::record;
 use crate::streams::{Answers, Asker, Outgoing, StreamEvent, WAITING, ask};
 use libp2p::{Multiaddr, PeerId};
 use porchlight_wire::blind::{BlindedKey, Kind};
 use porchlight_wire::frame::{ExchangeNumber, Refusal, Request, Response};
 use porchlight_wire::ids::{Address, NodeAddress, NodeId};
-use porchlight_wire::limits::{FOLLOWED, RELAYS};
+use porchlight_wire::limits::RELAYS;
 use porchlight_wire::record::{Place, VerifiedRecord};
 use porchlight_wire::shelf::Shelved;
-use std::time::Instant;
+use std::collections::BTreeSet;
 use tokio::sync::mpsc;
 
 /// Peers that requests may wait for at once.
@@ -79,6 +79,11 @@ impl Task {
     /// What waited for a connection to `peer` can go.
     pub(super) fn send_waiting(&mut self, peer: PeerId) {
         for Outgoing { asker, request } in self.waiting.remove(&peer).unwrap_or_default() {
+            if let Asker::Follow(round) = asker
+                && !self.follow.is_current(&peer, round)
+            {
+                continue;
+            }
             self.send(peer, asker, request);
         }
     }
@@ -101,19 +106,13 @@ impl Task {
                 self.tell(NetEvent::ExchangeFailed { exchange, reason });
             }
             Asker::Lookup(lookup) => self.on_lookup_answer(lookup, None),
-            Asker::Follow => self.stop_following(),
+            Asker::Follow(round) => self.follow_failed(round),
         }
     }
 
     pub(super) fn on_stream(&mut self, event: StreamEvent) {
         match event {
             StreamEvent::Answer { peer, asker, response } => self.on_answer(peer, asker, response),
-            // The end of following at a relay that we have left already.
-            StreamEvent::Failed {
-                peer,
-                asker: Asker::Follow,
-                ..
-            } if self.following != Some(peer) => {}
             StreamEvent::Failed {
                 asker, perhaps, reason, ..
             } => self.fail(asker, perhaps, &reason),
@@ -145,98 +144,8 @@ impl Task {
         match asker {
             Asker::Core(exchange) => self.tell(NetEvent::Response { exchange, response }),
             Asker::Lookup(lookup) => self.on_lookup_answer(lookup, Some(&response)),
-            Asker::Follow => self.on_followed(peer, &response),
+            Asker::Follow(round) => self.on_followed(peer, round, &response),
         }
-    }
-
-    /// What is followed has something new.
-    fn on_followed(&mut self, peer: PeerId, response: &Response) {
-        let Response::Record { beacon } = response else {
-            // It has no room for us: another may.
-            let later = Instant::now() + self.config.timing.redial_seed.1;
-            self.unwilling.insert(peer, later);
-            if self.following == Some(peer) {
-                self.stop_following();
-            }
-            return;
-        };
-        if self.following == Some(peer) && !self.followed {
-            self.followed = true;
-            self.live_changed();
-        }
-        let Some(bytes) = beacon else {
-            return;
-        };
-        let records = self.swarm.behaviour_mut().kad.store_mut();
-        match records.verify(bytes) {
-            // What was not asked for, or not any more, is none of our business.
-            Ok(beacon) if !self.follow.contains(&beacon.pk()) => {}
-            Ok(beacon) => {
-                if records.offer(beacon.clone().into()).is_news() {
-                    self.counters.stream.accepted += 1;
-                    if let Some(node) = Self::node_name(&peer) {
-                        let source = BeaconSource::Follow(node);
-                        self.tell(NetEvent::Beacon { beacon, source });
-                    }
-                } else {
-                    self.counters.stream.outdated += 1;
-                }
-            }
-            Err(error) if error.is_forgery() => {
-                self.counters.stream.forged += 1;
-                self.forged_by(peer);
-            }
-            Err(_) => self.counters.stream.untimely += 1,
-        }
-    }
-
-    pub(super) fn set_follow(&mut self, mut addresses: Vec<BlindedKey>) {
-        if addresses.len() > FOLLOWED {
-            // A relay would not even read a longer list.
-            tracing::warn!(limit = FOLLOWED, got = addresses.len(), "too many addresses to follow");
-            addresses.truncate(FOLLOWED);
-        }
-        if addresses == self.follow {
-            return;
-        }
-        self.follow = addresses;
-        match self.following {
-            Some(relay) => {
-                let request = Request::RecordFollow {
-                    addresses: self.follow.clone(),
-                };
-                self.send(relay, Asker::Follow, request);
-                if self.follow.is_empty() {
-                    self.stop_following();
-                }
-            }
-            None => self.follow_somewhere(),
-        }
-    }
-
-    /// Follows at the first relay that is connected and willing, if there is something to follow.
-    pub(super) fn follow_somewhere(&mut self) {
-        if self.follow.is_empty() || self.following.is_some() {
-            return;
-        }
-        let now = Instant::now();
-        self.unwilling.retain(|_, later| *later > now);
-        let mut relays = self.connections.relays().into_iter();
-        let Some(relay) = relays.find(|relay| !self.unwilling.contains_key(relay)) else {
-            return;
-        };
-        self.following = Some(relay);
-        let request = Request::RecordFollow {
-            addresses: self.follow.clone(),
-        };
-        self.send(relay, Asker::Follow, request);
-    }
-
-    /// What is followed no longer comes. The next round looks for a relay to follow at.
-    pub(super) fn stop_following(&mut self) {
-        self.following = None;
-        self.followed = false;
-        self.live_changed();
     }
 
     /// A peer asks something. What concerns records is answered here; letters are the core's.
@@ -253,8 +162,8 @@ impl Task {
             }
             Request::RecordPut { beacon } => self.take_record(peer, &beacon),
             Request::RecordGet { address } => self.give_record(&address),
-            Request::RecordFollow { addresses } => {
-                self.start_follower(peer, number, addresses, &answers);
+            Request::RecordFollow { addresses, proofs } => {
+                self.start_follower(peer, number, addresses, &proofs, &answers);
                 return;
             }
             Request::Relays {} => self.name_relays(),
@@ -326,7 +235,7 @@ impl Task {
             Shelved::New | Shelved::Replaced => {
                 self.counters.stream.accepted += 1;
                 self.counters.beacon_bytes += beacon.bytes().len() as u64;
-                self.followers.push(&beacon.pk(), beacon.bytes());
+                self.followers.push(&beacon.pk(), beacon.bytes(), &BTreeSet::new());
                 if beacon.kind() == Kind::Presence {
                     self.publish(&beacon);
                 }
@@ -361,29 +270,6 @@ impl Task {
         records
             .at(&Place::Beacon(*address))
             .map(|record| record.bytes().to_vec())
-    }
-
-    fn start_follower(&mut self, peer: PeerId, number: ExchangeNumber, addresses: Vec<BlindedKey>, answers: &Answers) {
-        if self.config.role != Role::Relay {
-            let reason = Refusal::NotServed;
-            answers.send(number, Response::Refused { reason });
-            return;
-        }
-        let now: Vec<Vec<u8>> = addresses.iter().filter_map(|address| self.served(address)).collect();
-        if !self.followers.follow(peer, number, answers.clone(), addresses) {
-            let reason = Refusal::TooMany;
-            answers.send(number, Response::Refused { reason });
-            return;
-        }
-        let mut kept_up = answers.send(number, record(None));
-        for beacon in now {
-            kept_up = kept_up && answers.send(number, record(Some(&beacon)));
-        }
-        if !kept_up {
-            // Whoever got a part of it would take it for all. By the end of the stream they find out.
-            answers.end();
-            self.followers.drop_peer(&peer);
-        }
     }
 
     fn name_relays(&self) -> Response {

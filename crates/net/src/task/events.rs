@@ -2,6 +2,7 @@
 
 use super::{Task, dialable};
 use crate::behaviour::{BehaviourEvent, RELAY_MARKER, kad_protocol, protocol_version};
+use crate::config::Role;
 use crate::convert::node_of;
 use crate::gossip::{Judgement, ident_topic, judge};
 use crate::handle::{BeaconSource, FoundInstead, NetEvent};
@@ -11,6 +12,7 @@ use porchlight_wire::beacon::{VerifiedBeacon, topic};
 use porchlight_wire::blind::Kind;
 use porchlight_wire::record::{Place, VerifiedRecord};
 use porchlight_wire::shelf::Shelved;
+use std::collections::BTreeSet;
 
 impl Task {
     #[expect(
@@ -68,10 +70,7 @@ impl Task {
     fn on_gone(&mut self, peer: &PeerId) {
         self.outbound.remove(peer);
         self.followers.drop_peer(peer);
-        self.unwilling.remove(peer);
-        if self.following == Some(*peer) {
-            self.stop_following();
-        }
+        self.follow_gone(*peer);
         if let Some(state) = self.connections.disconnected(peer)
             && state.identified
             && let Some(node) = node_of(peer)
@@ -201,7 +200,7 @@ impl Task {
                 match judgement {
                     Judgement::News(beacon) => {
                         self.counters.beacon_bytes += beacon.bytes().len() as u64;
-                        self.followers.push(&beacon.pk(), beacon.bytes());
+                        self.followers.push(&beacon.pk(), beacon.bytes(), &BTreeSet::new());
                         if let Some(node) = node_of(&propagation_source) {
                             let source = BeaconSource::Gossip(node);
                             self.tell(NetEvent::Beacon { beacon, source });
@@ -218,33 +217,60 @@ impl Task {
 
     /// Sends a beacon of our own to those in its topic.
     pub(super) fn gossip(&mut self, beacon: &VerifiedBeacon) {
-        self.keep_own(&beacon.clone().into());
-        self.publish(beacon);
+        let news = self.shelve_own(&beacon.clone().into());
+        // Contacts who are connected are in the topic too, as a rule: twice the bytes for nothing. What a relay says itself is
+        // little.
+        let has = if self.publish(beacon) && self.config.role == Role::Ordinary {
+            self.in_topic(beacon)
+        } else {
+            BTreeSet::new()
+        };
+        if news {
+            self.followers.push(&beacon.pk(), beacon.bytes(), &has);
+        }
     }
 
-    /// Sends a beacon, of whomever, to those in its topic.
-    pub(super) fn publish(&mut self, beacon: &VerifiedBeacon) {
+    /// Who is in a beacon's topic: whom gossip brings it.
+    fn in_topic(&self, beacon: &VerifiedBeacon) -> BTreeSet<PeerId> {
+        let topic = ident_topic(&self.config.network, topic(&self.config.network, &beacon.pk())).hash();
+        let peers = self.swarm.behaviour().gossip.all_peers();
+        peers
+            .filter(|(_, topics)| topics.contains(&&topic))
+            .map(|(peer, _)| *peer)
+            .collect()
+    }
+
+    /// Sends a beacon, of whomever, to those in its topic. False if that was not possible.
+    pub(super) fn publish(&mut self, beacon: &VerifiedBeacon) -> bool {
         let topic = ident_topic(&self.config.network, topic(&self.config.network, &beacon.pk()));
         match self.swarm.behaviour_mut().gossip.publish(topic, beacon.bytes()) {
             // Nobody there to hear it, and hearing it twice, are both fine.
-            Ok(_) | Err(gossipsub::PublishError::NoPeersSubscribedToTopic | gossipsub::PublishError::Duplicate) => {}
-            Err(error) => tracing::debug!(%error, "a beacon was not gossiped"),
+            Ok(_) | Err(gossipsub::PublishError::NoPeersSubscribedToTopic | gossipsub::PublishError::Duplicate) => true,
+            Err(error) => {
+                tracing::debug!(%error, "a beacon was not gossiped");
+                false
+            }
         }
     }
 
     /// Keeps a record of our own: a relay serves it, and an old copy that comes back is known to be old.
     pub(super) fn keep_own(&mut self, record: &VerifiedRecord) {
+        if self.shelve_own(record)
+            && let Some(beacon) = record.beacon()
+        {
+            self.followers.push(&beacon.pk(), beacon.bytes(), &BTreeSet::new());
+        }
+    }
+
+    /// Puts a record of our own on the shelf. True if it is news there.
+    fn shelve_own(&mut self, record: &VerifiedRecord) -> bool {
         if let Some(beacon) = record.beacon()
             && beacon.kind() == Kind::Card
         {
             self.own_cards.insert(beacon.pk());
         }
         let shelved = self.swarm.behaviour_mut().kad.store_mut().keep(record.clone());
-        if shelved.is_news()
-            && let Some(beacon) = record.beacon()
-        {
-            self.followers.push(&beacon.pk(), beacon.bytes());
-        }
+        shelved.is_news()
     }
 
     /// Whether a record that is put here comes in its pace: that of its place, and if nothing is there yet, that of new
@@ -274,7 +300,7 @@ impl Task {
                         self.counters.dht.accepted += 1;
                         self.counters.beacon_bytes += verified.bytes().len() as u64;
                         if let Some(beacon) = verified.beacon() {
-                            self.followers.push(&beacon.pk(), beacon.bytes());
+                            self.followers.push(&beacon.pk(), beacon.bytes(), &BTreeSet::new());
                         }
                     }
                     Shelved::Same | Shelved::Outdated => self.counters.dht.outdated += 1,

@@ -46,6 +46,7 @@ fn put(beacon: &VerifiedBeacon) -> Request {
 fn follow(beacons: &[VerifiedBeacon]) -> Request {
     Request::RecordFollow {
         addresses: beacons.iter().map(VerifiedBeacon::pk).collect(),
+        proofs: Vec::new(),
     }
 }
 

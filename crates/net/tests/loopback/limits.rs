@@ -274,6 +274,7 @@ async fn an_ordinary_node_keeps_and_serves_nothing_for_others() {
     assert_eq!(frames.answer().await, Some((1, refused(Refusal::NotServed))));
     let follow = Request::RecordFollow {
         addresses: vec![some.pk()],
+        proofs: Vec::new(),
     };
     frames.ask(2, follow).await;
     assert_eq!(frames.answer().await, Some((2, refused(Refusal::NotServed))));

@@ -118,6 +118,7 @@ fn view(name: &str, projection: Projection) -> ViewRow {
         projection,
         rights: BTreeSet::from([Right::Fetch, Right::Subscribe]),
         own: None,
+        reach: None,
     }
 }
 

@@ -252,6 +252,7 @@ impl Node {
             lease: LEASE_MAX,
             ended: false,
             document: document(self.disk.identity.principal, own),
+            reach: None,
         };
         PresenceState::from_bytes(&state.to_bytes()?).map(|_| ())
     }

@@ -37,6 +37,8 @@ pub(crate) struct Watched {
     told: Told,
     /// Topics in which its records are gossiped.
     topics: BTreeSet<TopicIndex>,
+    /// Where its records are expected.
+    addresses: BTreeSet<BlindedKey>,
     had_source: bool,
     /// For a view that is only in the DHT: until when the last answered lookup counts as a live source.
     lookup_live_until: Option<Instant>,
@@ -81,6 +83,7 @@ impl Node {
                     from_disk: true,
                     told,
                     topics: BTreeSet::new(),
+                    addresses: BTreeSet::new(),
                     had_source: false,
                     lookup_live_until: None,
                     looking: false,
@@ -107,10 +110,17 @@ impl Node {
         }
     }
 
-    /// The topics in which `principal`'s records are gossiped, as computed from the view we hold.
-    pub(crate) fn set_watched_topics(&mut self, principal: &PrincipalId, topics: BTreeSet<TopicIndex>) {
+    /// The topics in which `principal`'s records are gossiped, and the addresses at which they stand, as computed from the view
+    /// we hold.
+    pub(crate) fn set_watched_places(
+        &mut self,
+        principal: &PrincipalId,
+        topics: BTreeSet<TopicIndex>,
+        addresses: BTreeSet<BlindedKey>,
+    ) {
         if let Some(watched) = self.watched.get_mut(principal) {
             watched.topics = topics;
+            watched.addresses = addresses;
         }
     }
 
@@ -119,13 +129,10 @@ impl Node {
         let Some((principal, epoch)) = self.index.get(&beacon.pk()).copied() else {
             return;
         };
-        let from_their_node = |node| {
-            self.cards
-                .get(&principal)
-                .is_some_and(|card| card.bundle.addresses.iter().any(|address| address.node == node))
-        };
         let source = match source {
-            BeaconSource::Gossip(node) if from_their_node(node) => Source::Direct,
+            BeaconSource::Gossip(node) | BeaconSource::Follow(node) if self.is_node_of(&principal, node) => {
+                Source::Direct
+            }
             BeaconSource::Gossip(_) => Source::Gossip,
             BeaconSource::Follow(_) => Source::Relay,
         };
@@ -168,6 +175,9 @@ impl Node {
         };
         let repair_at = self.repair_time(&record, self.clock.unix);
         let ended = state.ended;
+        if self.told_reach(principal) != state.reach.as_ref() {
+            self.followings.changed = true;
+        }
         self.write(Write::PutObserved(ObservedRow {
             principal: *principal,
             generation,
@@ -238,7 +248,8 @@ impl Node {
         Some((state, held.generation))
     }
 
-    /// Whether there is a live source for `principal`'s presence.
+    /// Whether there is a live source for `principal`'s presence: a relay or their own node, that is with us in a topic of theirs
+    /// or tells us what is new at an address of theirs.
     pub(crate) fn has_source(&self, principal: &PrincipalId, watched: &Watched) -> bool {
         if self.is_lookup_only(principal) {
             return watched
@@ -246,8 +257,9 @@ impl Node {
                 .is_some_and(|until| until > self.clock.instant);
         }
         self.live.iter().any(|live| {
-            (live.relay || self.is_node_of(principal, live.node))
-                && live.topics.iter().any(|topic| watched.topics.contains(topic))
+            let gossiped = |topic| live.topics.contains(topic) && self.sent.topics.contains(topic);
+            let told = watched.topics.iter().any(gossiped) || !watched.addresses.is_disjoint(&live.followed);
+            told && (live.relay || self.is_node_of(principal, live.node))
         })
     }
 
@@ -378,14 +390,10 @@ impl Node {
         self.look_for_card(principal);
     }
 
-    /// Whether the node that `principal`'s card names is connected.
+    /// Whether a node of `principal` is connected.
     pub(crate) fn is_connected(&self, principal: &PrincipalId) -> bool {
-        self.cards.get(principal).is_some_and(|card| {
-            card.bundle
-                .addresses
-                .iter()
-                .any(|address| self.connected.contains_key(&address.node))
-        })
+        self.nodes_of(principal)
+            .any(|address| self.connected.contains_key(&address.node))
     }
 
     /// Whether time alone changes what is told.

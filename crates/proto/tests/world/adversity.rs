@@ -3,6 +3,7 @@
 use crate::network::Site;
 use crate::{Command, DAY, HOUR, LEASE, MINUTE, SECOND, Status, World, word};
 use porchlight_proto::event::{Source, Verdict};
+use porchlight_proto::rows::ReachLevel;
 use porchlight_wire::blind::Kind;
 
 #[test]
@@ -280,6 +281,9 @@ fn a_watcher_that_restarts_before_the_copies_are_renewed_learns_of_a_change_befo
     let mut world = World::new(73);
     let (alice, bob) = (world.join("alice"), world.join("bob"));
     world.meet(alice, bob);
+    // Her node would tell him at once.
+    let (name, reach) = ("contacts".to_owned(), ReachLevel::None);
+    world.call(alice, Command::UpdateView { name, reach }).unwrap();
     world.set(alice, Status::Away, None);
     world.run_for(40 * SECOND);
     // The relays refuse for a while, so that who comes up finds the old record, and finds it again.

@@ -218,6 +218,7 @@ fn what_the_network_tells_is_bounded() {
     }
     let nodes: Vec<LiveNode> = (0..2 * LIVE_NODES)
         .map(|_| LiveNode {
+            followed: BTreeSet::new(),
             node: NodeId::from_bytes(DeviceKeys::random(&mut world.rng).signing_public()).unwrap(),
             relay: true,
             topics: BTreeSet::new(),

@@ -40,6 +40,7 @@ fn lie(entity: PrincipalId, issued: UnixMillis) -> PresenceState {
             }],
             ..PresenceDocument::new(entity, vec![PresenceTuple::new("self", Basic::Open)])
         },
+        reach: None,
     }
 }
 

@@ -424,6 +424,7 @@ fn stamps_that_run_low_are_filled_up_and_without_any_work_is_done() {
             porchlight_wire::grant::Right::Subscribe,
             porchlight_wire::grant::Right::Fetch,
         ]),
+        reach: None,
     };
     world.call(bob, create).unwrap();
     let update = Command::UpdateContact {

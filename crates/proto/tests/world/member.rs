@@ -11,6 +11,7 @@ use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::{BlindedKey, GenerationKey};
 use porchlight_wire::device_list::{DeviceEntry, DeviceList};
 use porchlight_wire::envelope::EnvelopeSecretKey;
+use porchlight_wire::follow::{FollowKey, FollowProof};
 use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId};
 use porchlight_wire::keys::{DeviceKeys, RootKey};
 use porchlight_wire::mailbox::MailboxId;
@@ -47,6 +48,14 @@ pub enum CrashPoint {
     AfterOneEffect,
 }
 
+/// What is to be followed at one node.
+#[derive(Clone, Debug)]
+pub struct FollowAt {
+    pub reach: Vec<Address>,
+    pub addresses: Vec<BlindedKey>,
+    pub proofs: Vec<FollowProof>,
+}
+
 /// One member.
 #[derive(Debug)]
 pub struct Member {
@@ -70,6 +79,13 @@ pub struct Member {
     pub address: NodeAddress,
     pub topics: BTreeSet<TopicIndex>,
     pub follow: Vec<BlindedKey>,
+    /// What it wants to follow at which node, with proofs, and what it is told there.
+    pub follow_at: BTreeMap<NodeId, FollowAt>,
+    pub followed: BTreeMap<NodeId, BTreeSet<BlindedKey>>,
+    /// Whom it lets follow at its own node.
+    pub served: BTreeMap<BlindedKey, FollowKey>,
+    /// How often it asked a node that it follows there.
+    pub follow_asked: BTreeMap<NodeId, Vec<u64>>,
     pub keep: BTreeSet<NodeAddress>,
     pub connected: BTreeSet<NodeId>,
     pub live: Vec<LiveNode>,
@@ -145,6 +161,10 @@ impl Member {
             address,
             topics: BTreeSet::new(),
             follow: Vec::new(),
+            follow_at: BTreeMap::new(),
+            followed: BTreeMap::new(),
+            served: BTreeMap::new(),
+            follow_asked: BTreeMap::new(),
             keep: BTreeSet::new(),
             connected: BTreeSet::new(),
             live: Vec::new(),
@@ -192,6 +212,9 @@ impl Member {
         self.node = None;
         self.topics.clear();
         self.follow.clear();
+        self.follow_at.clear();
+        self.followed.clear();
+        self.served.clear();
         self.keep.clear();
         self.connected.clear();
         self.live.clear();

@@ -1,10 +1,11 @@
 //! The network between the members: relays that keep copies and pass gossip on, links with latencies, and faults.
 
-use crate::member::{Mischief, SHELF};
+use crate::member::{FollowAt, Mischief, SHELF};
 use crate::{SECOND, Who, World};
 use porchlight_proto::input::{BeaconSource, ExchangeId, LiveNode, LookupId, PutId};
 use porchlight_proto::{Effect, Input};
 use porchlight_wire::beacon::{VerifiedBeacon, find_work, topic};
+use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::frame::{Request, Response};
 use porchlight_wire::ids::{Address, NodeAddress, NodeId};
 use porchlight_wire::keys::DeviceKeys;
@@ -116,6 +117,8 @@ pub enum Job {
         from: NodeId,
         request: Request,
     },
+    /// A node is asked to tell what is new at some addresses.
+    Follow { who: Who, boot: u64, at: NodeId },
     /// Links may have changed.
     Links,
     /// The ends of links notice which ones are dead.
@@ -186,6 +189,8 @@ impl World {
             }
             Effect::Gossip { beacon } => {
                 self.members[who].record_leaves(&beacon.clone().into());
+                let now = self.unix();
+                self.members[who].shelf.put(beacon.clone().into(), now);
                 self.spread(who, &beacon);
             }
             Effect::Put { put, record } => {
@@ -216,7 +221,30 @@ impl World {
             Effect::Expect { .. } => {}
             Effect::Follow { addresses } => {
                 self.members[who].follow = addresses;
+                self.links_change(50);
                 self.serve_followed(who);
+            }
+            Effect::FollowAt {
+                node,
+                reach,
+                addresses,
+                proofs,
+            } => {
+                let follow = FollowAt {
+                    reach,
+                    addresses,
+                    proofs,
+                };
+                self.follow_at(who, node, follow);
+            }
+            Effect::Serve { views } => {
+                let node = self.members[who].address.node;
+                for member in &mut self.members {
+                    if let Some(followed) = member.followed.get_mut(&node) {
+                        followed.retain(|address| views.contains_key(address));
+                    }
+                }
+                self.members[who].served = views;
             }
             Effect::Work { place, bits } => {
                 let nonce = find_work(place.as_bytes(), bits, 0, u64::MAX).unwrap();
@@ -299,6 +327,11 @@ impl World {
                     },
                 );
             }
+            Job::Follow { who, boot, at } => {
+                if self.members[who].boot == boot {
+                    self.answer_follower(who, at);
+                }
+            }
             Job::Links => self.refresh_links(),
             Job::Notice => {
                 self.faults.noticed = self.faults.cut.clone();
@@ -348,6 +381,86 @@ impl World {
             }
         }
         self.pass_to_followers(beacon, &reached);
+        self.pass_to_those_who_follow_at(from, beacon, &reached);
+    }
+
+    /// The presentity's own node, and relays of others, pass on what is followed there. Whoever is in the topic has it already.
+    fn pass_to_those_who_follow_at(&mut self, from: Who, beacon: &VerifiedBeacon, reached: &BTreeSet<Site>) {
+        let relays = reached.iter().copied().filter(|site| matches!(site, Site::Relay(_)));
+        let tellers: Vec<Site> = relays.chain([Site::Member(from)]).collect();
+        for who in 0..self.members.len() {
+            for teller in &tellers {
+                let node = self.node_of(*teller);
+                let followed = self.members[who].followed.get(&node);
+                let told = followed.is_some_and(|followed| followed.contains(&beacon.pk()));
+                if told && !reached.contains(&Site::Member(who)) && self.is_linked(*teller, Site::Member(who)) {
+                    self.send_record(who, beacon.bytes(), BeaconSource::Follow(node));
+                }
+            }
+        }
+    }
+
+    fn follow_at(&mut self, who: Who, at: NodeId, follow: FollowAt) {
+        if follow.addresses.is_empty() {
+            self.members[who].followed.remove(&at);
+            self.members[who].follow_at.remove(&at);
+            self.links_change(50);
+            return;
+        }
+        let (now, boot) = (self.now, self.members[who].boot);
+        self.members[who].follow_asked.entry(at).or_default().push(now);
+        self.members[who].follow_at.insert(at, follow);
+        let after = self.latency();
+        self.schedule(after, Job::Follow { who, boot, at });
+    }
+
+    /// A node is asked by a follower: a relay tells anyone, a member those who prove that they hold its views.
+    fn answer_follower(&mut self, who: Who, at: NodeId) {
+        let Some(follow) = self.members[who].follow_at.get(&at).cloned() else {
+            return;
+        };
+        let follower = Site::Member(who);
+        let site = self.sites().into_iter().find(|site| self.node_of(*site) == at);
+        let reached = site.filter(|site| {
+            let dialled = follow.reach.contains(&self.address_of(*site).address);
+            self.is_up(*site) && self.can_reach(follower, *site) && (dialled || self.is_linked(follower, *site))
+        });
+        let me = self.members[who].address.node;
+        let admitted: BTreeSet<BlindedKey> = match reached {
+            Some(Site::Relay(_)) => follow.addresses.into_iter().collect(),
+            Some(Site::Member(other)) => {
+                let served = &self.members[other].served;
+                let proven = follow.addresses.into_iter().zip(&follow.proofs);
+                proven
+                    .filter(|(address, proof)| served.get(address).is_some_and(|key| key.admits(&me, &at, proof)))
+                    .map(|(address, _)| address)
+                    .collect()
+            }
+            None => BTreeSet::new(),
+        };
+        let (Some(site), false) = (reached, admitted.is_empty()) else {
+            let after = if reached.is_some() { 50 } else { EXCHANGE_TIMEOUT };
+            self.members[who].follow_at.remove(&at);
+            self.members[who].followed.remove(&at);
+            self.tell(who, after, Input::Followed { node: at, told: false });
+            return;
+        };
+        let now = self.unix();
+        let shelf = match site {
+            Site::Member(other) => &self.members[other].shelf,
+            Site::Relay(relay) => &self.relays[relay].shelf,
+        };
+        let there: Vec<VerifiedBeacon> = admitted
+            .iter()
+            .filter_map(|pk| shelf.beacon(pk, now))
+            .cloned()
+            .collect();
+        self.members[who].followed.insert(at, admitted);
+        self.tell(who, 50, Input::Followed { node: at, told: true });
+        self.links_change(50);
+        for beacon in there {
+            self.send_record(who, beacon.bytes(), BeaconSource::Follow(at));
+        }
     }
 
     /// Relays pass on what their clients follow.
@@ -544,11 +657,22 @@ impl World {
                 .sites()
                 .into_iter()
                 .filter(|site| self.seems_linked(Site::Member(who), *site))
-                .map(|site| (self.node_of(site), self.live_node(site)))
+                .map(|site| (self.node_of(site), self.live_node(who, site)))
                 .collect();
             let nodes: BTreeSet<NodeId> = linked.keys().copied().collect();
             let before = std::mem::replace(&mut self.members[who].connected, nodes.clone());
             for node in before.difference(&nodes) {
+                self.members[who].followed.remove(node);
+                if self.members[who].follow_at.remove(node).is_some() {
+                    self.tell(
+                        who,
+                        0,
+                        Input::Followed {
+                            node: *node,
+                            told: false,
+                        },
+                    );
+                }
                 self.tell(who, 0, Input::Disconnected { node: *node });
             }
             for node in nodes.difference(&before) {
@@ -563,9 +687,16 @@ impl World {
         }
     }
 
-    fn live_node(&self, site: Site) -> LiveNode {
+    fn live_node(&self, who: Who, site: Site) -> LiveNode {
+        let node = self.node_of(site);
+        let member = &self.members[who];
+        let mut followed = member.followed.get(&node).cloned().unwrap_or_default();
+        if matches!(site, Site::Relay(_)) && self.own_relay(who) == Some(site) {
+            followed.extend(&member.follow);
+        }
         LiveNode {
-            node: self.node_of(site),
+            followed,
+            node,
             relay: self.is_relay(site),
             topics: match site {
                 Site::Member(who) if !self.is_relay(site) => self.members[who].topics.clone(),
@@ -580,6 +711,12 @@ impl World {
             Site::Member(who) => self.members[who].config.mailkeeping.is_some(),
             Site::Relay(_) => true,
         }
+    }
+
+    /// The relay at which a member follows what it follows at its relay.
+    fn own_relay(&self, who: Who) -> Option<Site> {
+        let mut relays = (0..self.relays.len()).map(Site::Relay);
+        relays.find(|relay| self.is_linked(*relay, Site::Member(who)))
     }
 
     pub fn node_of(&self, site: Site) -> NodeId {
@@ -630,7 +767,12 @@ impl World {
                     || one.keep.contains(&other.address)
                     || other.keep.contains(&one.address)
             }
-            (Site::Relay(_), _) | (_, Site::Relay(_)) => true,
+            // A relay that a member follows at it has dialled, whether or not it is a seed peer.
+            (Site::Relay(relay), Site::Member(who)) | (Site::Member(who), Site::Relay(relay)) => {
+                let (member, address) = (&self.members[who], &self.relays[relay].address);
+                member.config.seed_peers.contains(address) || member.followed.contains_key(&address.node)
+            }
+            (Site::Relay(_), Site::Relay(_)) => true,
         }
     }
 

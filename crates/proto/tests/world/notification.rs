@@ -153,6 +153,7 @@ fn rfc2779_3_1_4_what_a_later_version_adds_is_kept_and_does_not_spoil_the_base()
         lease: LEASE,
         ended: false,
         document: document.clone(),
+        reach: None,
     };
     let key = world.members[alice].disk.views["contacts"].key.clone();
     let draft = BeaconDraft {

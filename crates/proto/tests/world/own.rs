@@ -128,6 +128,7 @@ fn alice_with_a_view(seed: u8, projection: Projection, rights: &[Right]) -> (Wor
         name: "work".to_owned(),
         projection,
         rights: rights.iter().copied().collect(),
+        reach: None,
     };
     world.call(alice, create).unwrap();
     let show = Command::UpdateContact {
@@ -564,6 +565,7 @@ fn rfc2779_5_1_3_the_public_view_may_say_something_else() {
         name: "public".to_owned(),
         projection: Projection::Full,
         rights: BOTH.into_iter().collect(),
+        reach: None,
     };
     world.call(alice, create).unwrap();
     let id = world.members[alice].principal().to_string();

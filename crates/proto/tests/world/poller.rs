@@ -54,6 +54,7 @@ fn alice_who_may_be_asked(seed: u8) -> (World, Who, Who) {
         name: "glance".to_owned(),
         projection: Projection::Full,
         rights: BTreeSet::from([Right::Fetch]),
+        reach: None,
     };
     world.call(alice, create).unwrap();
     let moved = Command::UpdateContact {

@@ -13,6 +13,7 @@ fn go_public(world: &mut World, who: Who, projection: Projection) {
         name: "public".to_owned(),
         projection,
         rights: BTreeSet::from([Right::Fetch, Right::Subscribe]),
+        reach: None,
     };
     world.call(who, create).unwrap();
     world.run_for(5 * SECOND);
@@ -187,6 +188,7 @@ fn the_public_view_is_granted_to_nobody_and_nobody_watched_by_id_is_granted_one(
         name: "public".to_owned(),
         projection: Projection::Full,
         rights: BTreeSet::from([Right::Fetch]),
+        reach: None,
     };
     assert!(matches!(
         world.call(alice, fetch_only),

@@ -451,6 +451,7 @@ fn adding_somebody_again_with_another_view_closes_the_one_they_had() {
             porchlight_wire::grant::Right::Subscribe,
         ]
         .into(),
+        reach: None,
     };
     world.call(alice, create).unwrap();
     let old = held_by(&world, bob, alice);

@@ -11,6 +11,7 @@ fn create(name: &str, projection: Projection, rights: &[Right]) -> Command {
         name: name.to_owned(),
         projection,
         rights: rights.iter().copied().collect(),
+        reach: None,
     }
 }
 

@@ -5,7 +5,7 @@ use porchlight_proto::input::{ContactInfo, OwnPresence, Reply};
 use porchlight_proto::rows::{
     AnswerRow, BodyRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, EventRow, FormerRow, GrantedView, HeldView,
     Identity, InviteRow, Item, KeptRow, LetterRow, MailboxRow, ObservedRow, OwnPresenceRow, OwnState, OwnTuple,
-    ParcelRow, Projection, SpentRow, StampsRow, Status, SubscriptionState, TakenRow, Tier, ViewRow,
+    ParcelRow, Projection, ReachLevel, SpentRow, StampsRow, Status, SubscriptionState, TakenRow, Tier, ViewRow,
 };
 use porchlight_wire::blind::{BlindedKey, GenerationKey};
 use porchlight_wire::card::{Bundle, SignedCard};
@@ -258,6 +258,7 @@ pub fn view(name: &str, seed: u64) -> ViewRow {
         },
         rights: BTreeSet::from([Right::Fetch]),
         own: maybe(seed, 1, || own(seed)),
+        reach: maybe(seed, 2, || ReachLevel::Direct),
     }
 }
 
@@ -505,6 +506,7 @@ pub fn observed(key: u64, seed: u64) -> ObservedRow {
             lease: 90_000,
             ended: seed.is_multiple_of(7),
             document: document(seed),
+            reach: None,
         },
         source: Source::Relay,
         received: UnixMillis(seed),

@@ -19,6 +19,11 @@ fn requests() -> Vec<Request> {
         },
         Request::RecordFollow {
             addresses: vec![BlindedKey::from_bytes([5; 32]); 2],
+            proofs: Vec::new(),
+        },
+        Request::RecordFollow {
+            addresses: vec![BlindedKey::from_bytes([5; 32]); 2],
+            proofs: vec![FollowProof::from_bytes([8; 32]); 2],
         },
         Request::Relays {},
         Request::MailboxDeposit {
@@ -131,6 +136,7 @@ fn following_too_much_is_refused() {
         exchange: ExchangeNumber(1),
         request: Request::RecordFollow {
             addresses: vec![BlindedKey::from_bytes([5; 32]); FOLLOWED + 1],
+            proofs: Vec::new(),
         },
     };
     assert_eq!(
@@ -170,6 +176,21 @@ fn a_relay_that_says_too_much_is_not_read() {
             decode_response(&encode_response(&frame)),
             Err(FrameError::TooMany { .. })
         ));
+    }
+}
+
+#[test]
+fn there_is_one_proof_for_each_address_or_none() {
+    for proofs in [1, 3] {
+        let frame = RequestFrame {
+            exchange: ExchangeNumber(1),
+            request: Request::RecordFollow {
+                addresses: vec![BlindedKey::from_bytes([5; 32]); 2],
+                proofs: vec![FollowProof::from_bytes([8; 32]); proofs],
+            },
+        };
+        let refused = FrameError::Proofs { addresses: 2, proofs };
+        assert_eq!(decode_request(&encode_request(&frame)), Err(refused));
     }
 }
 

@@ -37,6 +37,30 @@ fn state() -> PresenceState {
             activities: vec!["away".to_owned()],
             ..PresenceDocument::new(entity(), Vec::new())
         },
+        reach: None,
+    }
+}
+
+fn reach() -> Reach {
+    let id = NodeId::from_bytes(
+        ed25519_dalek::SigningKey::from_bytes(&[2; 32])
+            .verifying_key()
+            .to_bytes(),
+    )
+    .unwrap();
+    let address = |text: &str| Address::parse(text).unwrap();
+    Reach {
+        node: Some(NodeReach {
+            id,
+            addresses: vec![
+                address("/dns4/alice.example.org/tcp/4110"),
+                address("/ip6/2001:db8::7/udp/4110/quic-v1"),
+            ],
+        }),
+        relays: vec![NodeAddress {
+            node: id,
+            address: address("/ip4/203.0.113.7/tcp/4110"),
+        }],
     }
 }
 
@@ -370,6 +394,48 @@ fn what_is_out_of_bounds_is_named() {
 }
 
 #[test]
+fn how_to_reach_a_node_is_bounded_and_said_in_part_or_not_at_all() {
+    let with = |reach: Reach| PresenceState {
+        reach: Some(reach),
+        ..state()
+    };
+    let node = |addresses: usize| Reach {
+        node: Some(NodeReach {
+            id: reach().relays[0].node,
+            addresses: vec![Address::parse("/ip4/192.0.2.1/tcp/1").unwrap(); addresses],
+        }),
+        relays: Vec::new(),
+    };
+    let relays = |relays: usize| Reach {
+        node: None,
+        relays: vec![reach().relays[0].clone(); relays],
+    };
+    for good in [reach(), node(VIEW_ADDRESSES), relays(VIEW_RELAYS)] {
+        let bytes = with(good.clone()).to_bytes().unwrap();
+        assert_eq!(PresenceState::from_bytes(&bytes).unwrap().reach, Some(good));
+    }
+    for bad in [node(0), node(VIEW_ADDRESSES + 1), relays(VIEW_RELAYS + 1)] {
+        assert!(with(bad.clone()).to_bytes().is_err(), "{bad:?}");
+        let bytes = cbor::encode(&with(bad));
+        assert!(PresenceState::from_bytes(&bytes).is_err());
+    }
+}
+
+#[test]
+fn a_usual_record_with_all_addresses_fits_the_first_size() {
+    let mut told = state();
+    let address = |n: usize| Address::parse(&format!("/ip4/203.0.113.{n}/udp/41100/quic-v1")).unwrap();
+    let mut all = reach();
+    all.node.as_mut().unwrap().addresses = (100..100 + VIEW_ADDRESSES).map(address).collect();
+    told.reach = Some(all);
+    let bytes = told.to_bytes().unwrap().len();
+    assert!(
+        bytes + 4_096 - largest_payload() <= crate::limits::BEACON_CLASSES[0],
+        "{bytes}"
+    );
+}
+
+#[test]
 fn vectors_are_as_committed() {
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     let mut extended = state();
@@ -380,11 +446,14 @@ fn vectors_are_as_committed() {
     let mut nested = rich();
     nested.document.mood.as_mut().unwrap().extra =
         BTreeMap::from([("org.example.since".to_owned(), Value::from(1_789_999_000_u64))]);
+    let mut reached = state();
+    reached.reach = Some(reach());
     let made = vec![
         hex(&state().to_bytes().unwrap()),
         hex(&extended.to_bytes().unwrap()),
         hex(&rich().to_bytes().unwrap()),
         hex(&nested.to_bytes().unwrap()),
+        hex(&reached.to_bytes().unwrap()),
     ];
     crate::vectors::check("presence", &made);
 }

@@ -19,6 +19,7 @@ fn state(basic: Basic, issued: UnixMillis, lease: u64) -> PresenceState {
         lease,
         ended: false,
         document: PresenceDocument::new(principal(), vec![PresenceTuple::new("self", basic)]),
+        reach: None,
     }
 }
 
