@@ -1,6 +1,8 @@
 //! Notification, fetch, and what is told when someone goes away in one way or another.
 
 use super::town::{alice_and_bob, befriend, join, with_relays};
+use porchlight::demo::person::Person;
+use porchlight::demo::stage::{RELAYS, Stage};
 use porchlight_rpc::types::Told;
 use serde_json::json;
 
@@ -121,11 +123,13 @@ async fn contacts_that_are_connected_go_on_without_any_relay() {
     }
 }
 
-#[tokio::test]
-async fn rfc2779_2_4_1_who_follows_at_the_presentitys_own_node_needs_no_relay() {
+/// Alice, whose contacts are told as much as this of where her node is, and bob, who follows instead of being in topics, and
+/// shows her a view that is in the DHT only: gossip does not reach him.
+async fn alice_and_bob_who_follows(reach: &str) -> (Stage, Person, Person) {
     let mut stage = with_relays().await;
     let mut alice = join(&mut stage, "alice").await;
-    // Bob follows instead of being in topics, and shows alice a view that is in the DHT only: gossip does not reach him.
+    let told = json!({"view": "contacts", "reach": reach});
+    alice.calls.call_raw("view.update", told).await.unwrap();
     stage.make_home("bob").unwrap();
     let file = stage.home("bob").join("config.toml");
     let text = std::fs::read_to_string(&file).unwrap();
@@ -140,23 +144,59 @@ async fn rfc2779_2_4_1_who_follows_at_the_presentitys_own_node_needs_no_relay() 
     bob.subscribed("alice").await.unwrap();
     bob.told("alice is open", is("alice", "open")).await.unwrap();
     stage.connected("bob", "alice").await.unwrap();
-    let direct =
-        |status: &'static str| move |told: &Told| is("alice", status)(told) && told.source.as_deref() == Some("direct");
+    (stage, alice, bob)
+}
+
+fn by<'a>(source: &'a str, status: &'a str) -> impl Fn(&Told) -> bool + 'a {
+    move |told| is("alice", status)(told) && told.source.as_deref() == Some(source)
+}
+
+#[tokio::test]
+async fn rfc2779_2_4_1_who_follows_at_the_presentitys_own_node_needs_no_relay() {
+    let (mut stage, mut alice, mut bob) = alice_and_bob_who_follows("direct").await;
     alice.set("away", None).await.unwrap();
     bob.told("alice is away", is("alice", "away")).await.unwrap();
-    for relay in ["relay-1", "relay-2"] {
+    for relay in RELAYS {
         stage.kill(relay).await.unwrap();
     }
     for status in ["busy", "open", "away"] {
         alice.set(status, None).await.unwrap();
-        bob.told("alice, by her own node", direct(status)).await.unwrap();
+        bob.told("alice, by her own node", by("direct", status)).await.unwrap();
     }
     // Also who comes back to a world without relays.
     stage.kill("bob").await.unwrap();
     alice.set("busy", None).await.unwrap();
     stage.start("bob").await.unwrap();
     bob.reconnect(&stage).await.unwrap();
-    bob.told("alice, by her own node", direct("busy")).await.unwrap();
+    bob.told("alice, by her own node", by("direct", "busy")).await.unwrap();
+}
+
+/// Waits until bob is told of alice by a relay. A lookup may bring the first of what she says: he makes one when he has been cut
+/// off, and when a view is new to him.
+async fn told_by_a_relay(alice: &mut Person, bob: &mut Person) {
+    for status in ["away", "busy", "open"].into_iter().cycle().take(9) {
+        alice.set(status, None).await.unwrap();
+        let told = bob.told("what alice says", is("alice", status)).await.unwrap();
+        match told.source.as_deref() {
+            Some("relay") => return,
+            Some("dht") => {}
+            other => panic!("expected a relay or the DHT, got {other:?}"),
+        }
+    }
+    panic!("no relay tells bob anything");
+}
+
+#[tokio::test]
+async fn rfc2779_2_4_1_who_is_not_told_where_the_node_is_follows_at_a_relay_and_then_at_another() {
+    let (mut stage, mut alice, mut bob) = alice_and_bob_who_follows("relay").await;
+    told_by_a_relay(&mut alice, &mut bob).await;
+    for relay in RELAYS {
+        stage.kill(relay).await.unwrap();
+        told_by_a_relay(&mut alice, &mut bob).await;
+        stage.start(relay).await.unwrap();
+        stage.connected_to_relays("alice").await.unwrap();
+        stage.connected_to_relays("bob").await.unwrap();
+    }
 }
 
 #[tokio::test]

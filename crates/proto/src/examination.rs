@@ -13,7 +13,7 @@ use crate::rows::{ContactRow, Item};
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::{BlindedKey, Epoch};
 use porchlight_wire::ids::NodeAddress;
-use porchlight_wire::presence::PresenceState;
+use porchlight_wire::presence::{PresenceState, Reach};
 use porchlight_wire::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ pub struct Examined {
     pub record: Option<FoundRecord>,
     /// When the newest card among what was found was issued.
     pub card: Option<UnixMillis>,
-    /// Their node and ways to dial it, by the newest card known or found.
+    /// Their node and ways to dial it, by the newest card known or found, and by the view of theirs that we watch.
     pub addresses: Vec<NodeAddress>,
     /// Their relays, by the same.
     pub relays: Vec<NodeAddress>,
@@ -99,8 +99,13 @@ impl Node {
         let card = newest
             .and_then(|card| card.verify(&principal, self.clock.unix).ok())
             .or_else(|| self.card_of(&principal).cloned());
-        let (addresses, relays) =
+        let (mut addresses, relays) =
             card.map_or_else(Default::default, |card| (card.bundle.addresses, card.bundle.relays));
+        for told in self.told_reach(&principal).into_iter().flat_map(Reach::nodes) {
+            if !addresses.contains(&told) {
+                addresses.push(told);
+            }
+        }
         let watched = self.watched.get(&principal);
         Ok(Examined {
             contact: self.contact_info(row),

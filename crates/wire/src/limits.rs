@@ -96,6 +96,10 @@ pub const EXTENSIONS: usize = 16;
 /// Addresses one connection may follow: a few hundred contacts with two epochs each.
 pub const FOLLOWED: usize = 512;
 
+/// Of them, those that an ordinary node looks at, and that are asked of a presentity's own node: it has one principal, whose view
+/// stands at two addresses at a time. So a stranger's list costs a few proofs to try, and not hundreds.
+pub const FOLLOWED_DIRECTLY: usize = 16;
+
 /// Arrays and maps inside one another in an unknown field: what our own objects need, and as much again.
 pub const EXTENSION_DEPTH: usize = 4;
 

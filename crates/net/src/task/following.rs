@@ -11,7 +11,7 @@ use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::follow::{FollowKey, FollowProof};
 use porchlight_wire::frame::{ExchangeNumber, Refusal, Request, Response};
 use porchlight_wire::ids::{Address, NodeId};
-use porchlight_wire::limits::FOLLOWED;
+use porchlight_wire::limits::{FOLLOWED, FOLLOWED_DIRECTLY};
 use porchlight_wire::record::Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -300,7 +300,7 @@ impl Task {
     }
 
     /// Of these addresses, those for which `peer` proves that it holds the view. Each costs the same, whether or not it is one
-    /// of ours.
+    /// of ours, and only so many are looked at.
     fn admitted(&self, peer: &PeerId, addresses: Vec<BlindedKey>, proofs: &[FollowProof]) -> Vec<BlindedKey> {
         let Some(follower) = node_of(peer) else {
             return Vec::new();
@@ -308,7 +308,7 @@ impl Task {
         let none = FollowProof::from_bytes([0; 32]);
         let proofs = proofs.iter().chain(std::iter::repeat(&none));
         let mut admitted = Vec::new();
-        for (address, proof) in addresses.into_iter().zip(proofs) {
+        for (address, proof) in addresses.into_iter().zip(proofs).take(FOLLOWED_DIRECTLY) {
             let known = self.views.get(&address);
             let proven = known.unwrap_or(&self.nobodys).admits(&follower, &self.node, proof);
             if proven && known.is_some() {

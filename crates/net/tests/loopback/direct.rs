@@ -8,6 +8,7 @@ use porchlight_wire::blind::{BlindedKey, GenerationKey, Kind};
 use porchlight_wire::follow::{FollowKey, FollowProof};
 use porchlight_wire::frame::{Refusal, Request, Response};
 use porchlight_wire::ids::{Address, NodeId};
+use porchlight_wire::limits::FOLLOWED_DIRECTLY;
 use std::collections::BTreeMap;
 
 /// The address of a view's presence today, and what proves that one holds it.
@@ -174,6 +175,27 @@ async fn a_stranger_who_knows_the_nodes_address_and_not_the_view_gets_nothing() 
         panic!("expected a beacon");
     };
     assert_eq!(bytes.as_slice(), beacon(&key, 2).bytes());
+}
+
+#[tokio::test]
+async fn of_many_addresses_an_ordinary_node_looks_at_a_few() {
+    let alice = ordinary(&[]).await;
+    let mut raw = Raw::connected_to(&alice.address).await;
+    let (bob, key) = (raw.address.node, generation(130));
+    serves(&alice, std::slice::from_ref(&key)).await;
+    let mut frames = raw.frames().await;
+    let others: Vec<BlindedKey> = (0..FOLLOWED_DIRECTLY)
+        .map(|n| BlindedKey::from_bytes([u8::try_from(n).unwrap(); 32]))
+        .collect();
+    let proofs = vec![proof(&key, &bob, &alice.node); FOLLOWED_DIRECTLY + 1];
+    let after: Vec<BlindedKey> = others.iter().copied().chain([place(&key).0]).collect();
+    let refused = Response::Refused {
+        reason: Refusal::NotServed,
+    };
+    assert_eq!(answer(&mut frames, 1, &after, &proofs).await, refused);
+    let among: Vec<BlindedKey> = after.into_iter().skip(1).collect();
+    let follows = answer(&mut frames, 2, &among, &proofs[1..]).await;
+    assert_eq!(follows, Response::Record { beacon: None });
 }
 
 /// A node that is nobody here.

@@ -13,7 +13,7 @@ use crate::step::Effect;
 use porchlight_wire::blind::{BlindedKey, Epoch, Kind};
 use porchlight_wire::follow::FollowProof;
 use porchlight_wire::ids::{Address, NodeId, PrincipalId};
-use porchlight_wire::limits::FOLLOWED;
+use porchlight_wire::limits::{FOLLOWED, FOLLOWED_DIRECTLY};
 use rand_core::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -327,8 +327,13 @@ impl Node {
 }
 
 fn add(wish: &mut Wish, principal: PrincipalId, addresses: BTreeMap<BlindedKey, Epoch>) {
+    // Several contacts may name one node as theirs; those who do so falsely are refused there.
+    let limit = match wish.whose {
+        Whose::Theirs => FOLLOWED_DIRECTLY,
+        Whose::Relay => FOLLOWED,
+    };
     for (address, epoch) in addresses {
-        if wish.addresses.len() < FOLLOWED {
+        if wish.addresses.len() < limit {
             wish.addresses.insert(address, (principal, epoch));
         }
     }
