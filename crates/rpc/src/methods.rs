@@ -126,7 +126,7 @@ registry! {
         "All views, and who holds them.";
     ViewCreate "view.create" (ViewCreate) -> ViewShown, [Conflict, RateLimited],
         "Make a view: a class of watchers, and what they see.";
-    ViewUpdate "view.update" (ViewUpdate) -> ViewShown, [NotFound],
+    ViewUpdate "view.update" (ViewUpdate) -> ViewShown, [NotFound, Conflict],
         "Say how much a view tells of where this node is.";
     ViewDelete "view.delete" (ViewDelete) -> ViewShown, [NotFound, Conflict],
         "Delete a view that nobody holds.";
