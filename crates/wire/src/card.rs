@@ -15,6 +15,17 @@ use serde::{Deserialize, Serialize};
 
 const LABEL: &str = "porchlight/bundle/1";
 
+/// The public keys that begin an Olm session with a device while it is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OlmKeys {
+    /// Its identity key (Curve25519).
+    #[serde(with = "serde_bytes")]
+    pub identity: [u8; 32],
+    /// Its fallback key of these days: whoever has no one-time key of it begins with this one.
+    #[serde(with = "serde_bytes")]
+    pub fallback: [u8; 32],
+}
+
 /// What a device says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bundle {
@@ -22,6 +33,9 @@ pub struct Bundle {
     pub device: DeviceId,
     /// Where envelopes for it are sealed to.
     pub envelope_key: EnvelopePublicKey,
+    /// What begins an Olm session with it; none: it takes no messages.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub olm: Option<OlmKeys>,
     /// Its node and ways to dial it, as its owner configured; may be empty.
     pub addresses: Vec<NodeAddress>,
     /// Relays it keeps connections to.

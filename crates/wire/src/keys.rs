@@ -122,6 +122,11 @@ impl DeviceKeys {
         PublicKey::from(&self.exchange).to_bytes()
     }
 
+    /// Signs bytes without a label: only for a standard that has a beginning of its own, which no label of ours begins as.
+    pub(crate) fn sign_plain(&self, bytes: &[u8]) -> [u8; 64] {
+        self.signing.sign(bytes).to_bytes()
+    }
+
     pub(crate) fn sign(&self, label: &str, bytes: &[u8]) -> [u8; 64] {
         self.signing.sign(&labelled(label, bytes)).to_bytes()
     }
@@ -154,10 +159,13 @@ impl<'de> Deserialize<'de> for DeviceKeys {
 
 /// Whether `signature` over `label | 0 | bytes` is `public`'s, strictly.
 pub(crate) fn verify(public: &[u8; 32], label: &str, bytes: &[u8], signature: &[u8; 64]) -> bool {
-    VerifyingKey::from_bytes(public).is_ok_and(|key| {
-        key.verify_strict(&labelled(label, bytes), &Signature::from_bytes(signature))
-            .is_ok()
-    })
+    verify_plain(public, &labelled(label, bytes), signature)
+}
+
+/// Whether `signature` over `bytes` as they are is `public`'s, strictly.
+pub(crate) fn verify_plain(public: &[u8; 32], bytes: &[u8], signature: &[u8; 64]) -> bool {
+    VerifyingKey::from_bytes(public)
+        .is_ok_and(|key| key.verify_strict(bytes, &Signature::from_bytes(signature)).is_ok())
 }
 
 /// What is signed: no two labels can make the same bytes, because none of them contains a zero byte.

@@ -1,8 +1,8 @@
 //! Porchlight's objects as bytes.
 //!
 //! Everything that crosses the network or is handed from one principal to another is defined here, once: ids and
-//! keys, key blinding, beacons, device lists, cards, grants, invites, letters, envelopes, the presence document
-//! and the frames of a stream. `net` verifies and carries these objects, `proto` judges them, `store` keeps them.
+//! keys, key blinding, beacons, device lists, cards, grants, invites, letters, messages, envelopes, the presence
+//! document and the frames of a stream. `net` verifies and carries these objects, `proto` judges them, `store` keeps them.
 //!
 //! The crate is pure: no I/O, no clock and no randomness of its own. Time and randomness are arguments. Bytes
 //! from outside never panic and are bounded before they are decoded ([`limits`]).
@@ -11,6 +11,8 @@ pub mod beacon;
 pub mod blind;
 pub mod card;
 pub mod cbor;
+pub mod content;
+pub mod cose;
 pub mod device_list;
 pub mod envelope;
 pub mod follow;
@@ -23,6 +25,7 @@ pub mod keys;
 pub mod letter;
 pub mod limits;
 pub mod mailbox;
+pub mod message;
 pub mod name;
 pub mod network;
 pub mod presence;
@@ -30,6 +33,7 @@ pub mod record;
 pub mod sheet;
 pub mod shelf;
 pub mod stamp;
+mod syntax;
 pub mod time;
 
 #[cfg(test)]

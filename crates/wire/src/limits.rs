@@ -129,3 +129,40 @@ pub const SKEW: u64 = 5 * 60_000;
 
 /// Passing a grant on more often than this is not foreseen.
 pub const GRANT_DEPTH: u8 = 3;
+
+/// Bytes of a message with everything that is in it: sealed, it fits into the largest envelope (64 KiB), with room for the
+/// sender's devices beside it.
+pub const MESSAGE_BYTES: usize = 56 * 1024;
+
+/// Bytes of what one Olm message carries: a message, both sides' names and some ids.
+pub const PARCEL_BYTES: usize = 60 * 1024;
+
+/// Forms of one message's content: plain text, and richer ones beside it.
+pub const BODIES: usize = 4;
+
+/// Addresses to answer to.
+pub const REPLY_ADDRESSES: usize = 4;
+
+/// Bytes of a message's subject: two lines of text.
+pub const SUBJECT_BYTES: usize = 256;
+
+/// Bytes of a media type with its parameters (RFC 6838 allows 127 for each of its names).
+pub const MEDIA_TYPE_BYTES: usize = 255;
+
+/// Further headers of a message.
+pub const HEADERS: usize = 16;
+
+/// Bytes of a header's name.
+pub const HEADER_NAME_BYTES: usize = 64;
+
+/// Bytes of a header's value.
+pub const HEADER_BYTES: usize = 1_024;
+
+/// How long a message may be of use, in milliseconds. The keys that open a first message are kept for longer than that.
+pub const MESSAGE_LIFE: u64 = 14 * 86_400_000;
+
+/// Messages named as gone in one parcel: who cancels more at once leaves gaps that are shown.
+pub const GONE: usize = 32;
+
+/// Messages confirmed in one parcel: a busy minute.
+pub const RECEIPTS: usize = 256;

@@ -11,6 +11,7 @@ use crate::limits::{
     ACTIVITIES, DETAIL_BYTES, DETAILS, EXTENSION_DEPTH, EXTENSIONS, LANGUAGE_BYTES, LEASE_MAX, NOTE_BYTES, NOTES,
     PAYLOAD_BYTES, RPID_VALUES, TOKEN_BYTES, TUPLES, URI_BYTES, VIEW_ADDRESSES, VIEW_RELAYS,
 };
+use crate::syntax::is_language_tag;
 use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -406,11 +407,7 @@ fn check_notes(notes: &[Note]) -> Result<(), PresenceError> {
     for note in notes {
         within("bytes of a note", note.text.len(), 1, NOTE_BYTES)?;
         if let Some(lang) = &note.lang {
-            let well_formed = (1..=LANGUAGE_BYTES).contains(&lang.len())
-                && lang
-                    .split('-')
-                    .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-            if !well_formed {
+            if !is_language_tag(lang) {
                 return Err(PresenceError::NotALanguage(lang.chars().take(LANGUAGE_BYTES).collect()));
             }
         }

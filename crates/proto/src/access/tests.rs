@@ -54,6 +54,7 @@ fn contact(of: &Identity) -> ContactRow {
     let bundle = Bundle {
         device: of.device.id(),
         envelope_key: of.envelope.public(),
+        olm: None,
         addresses: Vec::new(),
         relays: Vec::new(),
         mailboxes: Vec::new(),

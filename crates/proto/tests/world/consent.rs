@@ -63,6 +63,7 @@ pub fn card(member: &Member, now: UnixMillis) -> SignedCard {
     let bundle = Bundle {
         device: identity.device.id(),
         envelope_key: identity.envelope.public(),
+        olm: None,
         addresses: vec![member.address.clone()],
         relays: Vec::new(),
         mailboxes: Vec::new(),

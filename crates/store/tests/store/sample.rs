@@ -95,6 +95,7 @@ fn card(seed: u64) -> SignedCard {
     let bundle = Bundle {
         device: identity.device.id(),
         envelope_key: identity.envelope.public(),
+        olm: None,
         addresses: vec![node_address(seed)],
         relays: (0..seed % 3).map(node_address).collect(),
         mailboxes: Vec::new(),

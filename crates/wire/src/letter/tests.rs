@@ -56,6 +56,7 @@ impl Person {
         let bundle = Bundle {
             device: self.keys.id(),
             envelope_key: self.envelope.public(),
+            olm: None,
             addresses: vec![NodeAddress {
                 node: NodeId::from_bytes(self.keys.signing_public()).unwrap(),
                 address: Address::parse("/ip4/127.0.0.1/tcp/4110").unwrap(),

@@ -1,0 +1,88 @@
+//! What is inside an envelope: a signed letter, or an Olm message. docs/spec/envelope.md.
+
+use crate::cbor::{self, CborError};
+use crate::device_list::{DeviceList, DeviceListError, SignedDeviceList};
+use crate::ids::DeviceId;
+use crate::keys::DeviceKeys;
+use crate::letter::SignedLetter;
+use crate::limits::LETTER_BYTES;
+use crate::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+const LABEL: &str = "porchlight/olm-identity/1";
+
+/// The plaintext of an envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// A letter.
+    Letter(SignedLetter),
+    /// An Olm message.
+    Olm(OlmPacket),
+}
+
+impl Content {
+    /// The plaintext.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        cbor::encode(self)
+    }
+
+    /// From the plaintext. What is in it is still to be verified.
+    ///
+    /// # Errors
+    ///
+    /// If it is none.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CborError> {
+        cbor::decode(bytes, LETTER_BYTES)
+    }
+}
+
+/// An Olm message, and what finds the session it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OlmPacket {
+    /// The sending device.
+    pub device: DeviceId,
+    /// Who it speaks for, while the other side may not know yet: as long as the Olm message is a pre-key message.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub identity: Option<OlmIdentity>,
+    /// The Olm message.
+    #[serde(with = "serde_bytes")]
+    pub message: Vec<u8>,
+}
+
+/// A device's Olm identity key, signed by the device, with the list that names the device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OlmIdentity {
+    /// The sender's devices.
+    pub devices: SignedDeviceList,
+    /// The Curve25519 key.
+    #[serde(with = "serde_bytes")]
+    pub key: [u8; 32],
+    /// The device's signature over it.
+    #[serde(with = "serde_bytes")]
+    pub signature: [u8; 64],
+}
+
+impl OlmIdentity {
+    /// Signs an Olm identity key.
+    #[must_use]
+    pub fn sign(key: [u8; 32], keys: &DeviceKeys, devices: &SignedDeviceList) -> Self {
+        Self {
+            devices: devices.clone(),
+            key,
+            signature: keys.sign(LABEL, &key),
+        }
+    }
+
+    /// Checks that `device` signed the key and stands in the list, and gives the list.
+    ///
+    /// # Errors
+    ///
+    /// Says what does not fit.
+    pub fn verify(&self, device: &DeviceId, now: UnixMillis) -> Result<DeviceList, DeviceListError> {
+        let devices = self.devices.verify()?;
+        devices.signed_by(device, LABEL, &self.key, &self.signature, now)?;
+        Ok(devices)
+    }
+}
