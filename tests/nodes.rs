@@ -37,6 +37,8 @@ mod health;
 mod judge;
 #[path = "nodes/mailboxes.rs"]
 mod mailboxes;
+#[path = "nodes/messages.rs"]
+mod messages;
 #[path = "nodes/passphrase.rs"]
 mod passphrase;
 #[path = "nodes/presence.rs"]

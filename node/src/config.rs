@@ -95,6 +95,8 @@ pub struct Config {
     pub seed_peers: Vec<NodeAddress>,
     /// How presence is published and received.
     pub presence: Presence,
+    /// Instant messages.
+    pub messages: Messages,
     /// What stands in our card.
     pub card: Card,
     /// Mailboxes: this node's at relays, and, in the relay role, those it keeps for others.
@@ -119,6 +121,16 @@ pub struct Presence {
     pub dht_interval: Duration,
     /// Whether presence is followed at a relay instead of by being in topics.
     pub follow: bool,
+}
+
+/// `[messages]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Messages {
+    /// Whether this node sends and takes them.
+    pub enabled: bool,
+    /// Whether senders are told when their messages were read.
+    pub read_receipts: bool,
 }
 
 /// `[card]`
@@ -192,6 +204,7 @@ impl Default for Config {
             external: Vec::new(),
             seed_peers: Vec::new(),
             presence: Presence::default(),
+            messages: Messages::default(),
             card: Card::default(),
             mailboxes: Mailboxes::default(),
             net: Net::default(),
@@ -207,6 +220,15 @@ impl Default for Presence {
             lease: Duration::from_secs(90),
             dht_interval: Duration::from_secs(30),
             follow: false,
+        }
+    }
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            read_receipts: true,
         }
     }
 }
@@ -534,6 +556,12 @@ listen = ["/ip4/0.0.0.0/tcp/{port}", "/ip4/0.0.0.0/udp/{port}/quic-v1"]
 # Get presence by following at one relay instead of taking part in gossip: cheaper, but that relay learns which
 # addresses you follow.
 #follow = false
+
+[messages]
+# Whether this node sends and takes instant messages. Presence works without them.
+#enabled = true
+# Whether senders are told when you mark their messages as read. That a message has arrived they are always told.
+#read_receipts = true
 
 [card]
 # Whether contacts learn this node's addresses, so that they can reach it directly. Without them what is for this node

@@ -1,6 +1,7 @@
 //! Conversions between crates that do not know each other, by hand: the core's inputs and effects against the network's
 //! events and commands here, the core's answers against the API's objects in [`rpc`].
 
+pub mod messages;
 pub mod presence;
 pub mod rpc;
 

@@ -2,6 +2,7 @@
 //! read from the store.
 
 mod access;
+mod messages;
 mod presence;
 mod relays;
 
@@ -187,6 +188,29 @@ impl Api {
             Call::PresenceUnpoll(params) => self.unpoll(params).await,
             Call::PresencePolls(_) => self.list_polls().await,
             Call::PresenceList(_) => value(&self.list_presence().await?),
+            Call::MessageSend(params) => self.send_message(params).await,
+            Call::MessageList(params) => self.list_messages(params).await,
+            Call::MessageGet(params) => self.get_message(params).await,
+            Call::MessageSearch(params) => self.search_messages(params).await,
+            Call::MessageMarkRead(params) => self.mark_read(params).await,
+            Call::MessageCancel(params) => self.cancel_message(params).await,
+            Call::MessageConversations(_) => self.list_conversations().await,
+            Call::OutboxList(_) => self.list_outbox().await,
+            Call::OutboxRetry(params) => self.retry_outbox(params).await,
+            Call::ContactBlock(params) => {
+                self.contact_after(
+                    Command::BlockContact {
+                        contact: params.contact,
+                        politely: params.polite.unwrap_or(false),
+                    },
+                    None,
+                )
+                .await
+            }
+            Call::ContactUnblock(params) => {
+                let contact = params.contact;
+                self.contact_after(Command::UnblockContact { contact }, None).await
+            }
             Call::NetPeers(_) => self.peers().await,
             Call::RelayList(_) => self.list_relays().await,
             Call::RelayUse(params) => self.use_relay(params).await,

@@ -71,6 +71,8 @@ pub async fn run(home: &Path, layers: Layers, home_open: Home) -> Result<()> {
         dht_interval: crate::clock::millis(config.presence.dht_interval),
         external: config.external.clone(),
         card_addresses: config.card.addresses,
+        messages: config.messages.enabled,
+        read_receipts: config.messages.read_receipts,
         follow: config.presence.follow,
         seed_peers: config.seed_peers.clone(),
         // A relay is there: what is for it needs no place to wait.

@@ -33,7 +33,7 @@ pub enum Action {
     Notify,
     /// Become a contact.
     Introduce,
-    /// Have a letter read.
+    /// Have a letter or a message read.
     Write,
 }
 
@@ -46,6 +46,8 @@ pub enum Resource {
     PresenceOf(PrincipalId),
     /// Our inbox of letters.
     Letters,
+    /// Our instant inbox (RFC 2778 section 2.2): its delivery rules are that contacts may write, unless they are blocked.
+    Inbox,
 }
 
 /// What [`decide`] says.
@@ -78,6 +80,8 @@ pub enum Denial {
     NotSubscribed,
     /// What we hold does not cover it.
     NotGranted,
+    /// Their messages are not wanted.
+    Blocked,
     /// This subject can never do that.
     NotApplicable,
 }
@@ -107,6 +111,11 @@ pub fn decide(disk: &Snapshot, subject: &Subject<'_>, action: Action, resource: 
                 Decision::Deny(Denial::Unknown)
             }
         }
+        (Subject::Principal(principal), Action::Write, Resource::Inbox) => match disk.contacts.get(principal) {
+            None => Decision::Deny(Denial::Unknown),
+            Some(contact) if contact.blocked.is_some() => Decision::Deny(Denial::Blocked),
+            Some(_) => Decision::Allow(Projection::Full),
+        },
         (
             Subject::View(_)
             | Subject::InviteHolder(_)
@@ -114,7 +123,7 @@ pub fn decide(disk: &Snapshot, subject: &Subject<'_>, action: Action, resource: 
             | Subject::Principal(_)
             | Subject::Everyone,
             Action::Fetch | Action::Notify | Action::Introduce | Action::Write,
-            Resource::OwnPresence | Resource::PresenceOf(_) | Resource::Letters,
+            Resource::OwnPresence | Resource::PresenceOf(_) | Resource::Letters | Resource::Inbox,
         ) => Decision::Deny(Denial::NotApplicable),
     }
 }

@@ -221,6 +221,7 @@ impl Node {
             access_sequence: 0,
             problem: None,
             poll: None,
+            blocked: None,
         };
         let body = LetterBody::Introduce {
             token: adding.invite.token.clone(),
@@ -274,7 +275,9 @@ impl Node {
             Decision::Allow(_) => {}
             Decision::Deny(Denial::UsedUp) => return Err(Refusal::InviteUsedUp),
             Decision::Deny(Denial::Expired) => return Err(Refusal::InviteExpired),
-            Decision::Deny(Denial::Unknown | Denial::NotSubscribed | Denial::NotGranted | Denial::NotApplicable) => {
+            Decision::Deny(
+                Denial::Unknown | Denial::NotSubscribed | Denial::NotGranted | Denial::Blocked | Denial::NotApplicable,
+            ) => {
                 return Err(Refusal::NotAdmitted);
             }
         }
@@ -355,6 +358,7 @@ impl Node {
             subscription,
             problem: None,
             poll: known.as_ref().and_then(|contact| contact.poll),
+            blocked: known.as_ref().and_then(|contact| contact.blocked),
         };
         let old_subscription = known.as_ref().and_then(|contact| contact.subscription);
         self.put_contact(row.clone());
@@ -548,6 +552,7 @@ impl Node {
             added: row.added,
             waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
             problem: row.problem,
+            blocked: row.blocked,
             public: row.is_public_only(),
             node: self
                 .cards

@@ -1,6 +1,7 @@
 //! What the node tells its local clients: numbered rows, written in the transaction of what they tell of.
 
 use crate::input::OwnPresence;
+use crate::messaging::rows::MessageState;
 use crate::rows::SubscriptionState;
 use porchlight_wire::ids::{NodeId, PrincipalId, RandomId};
 use porchlight_wire::presence::PresenceDocument;
@@ -118,6 +119,10 @@ pub enum Event {
         /// What kind: "introduce", "grant", …
         kind: String,
     },
+    /// A message of ours has come further, or to its end.
+    MessageChanged(MessageChange),
+    /// A message came, and is the next to be shown.
+    MessageReceived(Box<MessageReceived>),
     /// A relay was connected.
     RelayAdded {
         /// Which.
@@ -163,6 +168,50 @@ pub enum OwnCause {
     Cleared,
     /// What held for a while is over.
     Over,
+}
+
+/// How far a message of ours has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MessageChange {
+    /// The petname of the recipient.
+    pub contact: String,
+    /// Who.
+    pub principal: PrincipalId,
+    /// Which message.
+    pub message: RandomId,
+    /// Its number among all kept here.
+    pub number: u64,
+    /// How far.
+    pub state: MessageState,
+}
+
+/// A message that came, as far as a client needs it to show it. All of it is read by its id.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MessageReceived {
+    /// The petname of the sender.
+    pub contact: String,
+    /// Who.
+    pub principal: PrincipalId,
+    /// Its id.
+    pub message: RandomId,
+    /// Its number among all kept here.
+    pub number: u64,
+    /// Its text; the beginning, if it is long.
+    pub text: String,
+    /// Whether there is more of it.
+    pub cut: bool,
+    /// Its subject.
+    pub subject: Option<String>,
+    /// The media type of its preferred body.
+    pub media_type: Option<String>,
+    /// When it was written, by the sender's clock.
+    pub created: UnixMillis,
+    /// Something may be missing before it.
+    pub after_gap: bool,
+    /// Whether there is a signature, which was checked.
+    pub signed: bool,
+    /// How many messages of theirs are unread, this one among them.
+    pub unread: u64,
 }
 
 /// What a watcher is told: the result of [`belief`](crate::presence::belief()).

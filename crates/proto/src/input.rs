@@ -3,6 +3,7 @@
 use crate::event::{FirstContactProblem, Told};
 use crate::examination::Examined;
 use crate::health::Condition;
+use crate::messaging::rows::OutboxRow;
 use crate::relays::{KeepingInfo, RelayInfo};
 use crate::rows::{OwnState, OwnTuple, Projection, ReachLevel, Status, SubscriptionState};
 use porchlight_wire::beacon::VerifiedBeacon;
@@ -11,6 +12,7 @@ use porchlight_wire::cbor::Value;
 use porchlight_wire::frame::{Request, Response};
 use porchlight_wire::grant::Right;
 use porchlight_wire::ids::{Address, NodeAddress, NodeId, PrincipalId, RandomId};
+use porchlight_wire::message::Body;
 use porchlight_wire::network::TopicIndex;
 use porchlight_wire::presence::{Detail, Note, PresenceDocument, RpidElement};
 use porchlight_wire::record::{Place, VerifiedRecord};
@@ -327,6 +329,41 @@ pub enum Command {
     ListRelays,
     /// What is kept in mailboxes here.
     Keeping,
+    /// Write to a contact.
+    SendMessage(Box<NewMessage>),
+    /// Take back a message that was not delivered yet.
+    CancelMessage {
+        /// Which.
+        message: RandomId,
+    },
+    /// Offer what waits now, and not when its turn comes.
+    RetryMessages {
+        /// For this contact only: petname or principal id.
+        contact: Option<String>,
+    },
+    /// What waits to be delivered.
+    ListOutbox,
+    /// The messages of a contact were read.
+    MarkRead {
+        /// Petname or principal id.
+        contact: String,
+        /// Up to this number; none: all.
+        up_to: Option<u64>,
+    },
+    /// With whom messages were exchanged.
+    ListConversations,
+    /// Take no messages of a contact.
+    BlockContact {
+        /// Petname or principal id.
+        contact: String,
+        /// Whether they are not to know: what they send is taken and dropped.
+        politely: bool,
+    },
+    /// Take messages of a contact again.
+    UnblockContact {
+        /// Petname or principal id.
+        contact: String,
+    },
     /// How the core finds itself.
     Condition,
     /// What is known of a contact who cannot be seen or reached.
@@ -416,6 +453,31 @@ pub enum OwnPart {
 impl OwnPart {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Status, Self::Details, Self::Tuples, Self::Extensions];
+}
+
+/// A message to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewMessage {
+    /// For whom: petname or principal id.
+    pub contact: String,
+    /// What it is about.
+    pub subject: Option<String>,
+    /// The same content in several forms, the preferred one first.
+    pub bodies: Vec<Body>,
+    /// Where to answer, if not to us.
+    pub reply_to: Vec<String>,
+    /// The conversation it belongs to.
+    pub thread: Option<RandomId>,
+    /// The message it answers.
+    pub in_reply_to: Option<RandomId>,
+    /// Further headers.
+    pub headers: BTreeMap<String, String>,
+    /// For how many milliseconds it is of use; none: a week.
+    pub expires_in: Option<u64>,
+    /// Only over a connection to the recipient's own node.
+    pub direct_only: bool,
+    /// Leave a signature that outsiders can check.
+    pub sign: bool,
 }
 
 /// Where a new consumer of events begins.
@@ -513,6 +575,44 @@ pub enum Reply {
     Relays(Vec<RelayInfo>),
     /// To `Keeping`; none: this node keeps none.
     Keeping(Option<KeepingInfo>),
+    /// To `SendMessage`.
+    MessageQueued {
+        /// The petname of the recipient.
+        contact: String,
+        /// Who.
+        principal: PrincipalId,
+        /// The message.
+        message: RandomId,
+        /// Its number among all kept here.
+        number: u64,
+        /// When it is given up.
+        expires: UnixMillis,
+    },
+    /// To `CancelMessage`.
+    MessageCancelled {
+        /// Which.
+        message: RandomId,
+        /// It was on its way already.
+        may_have_arrived: bool,
+    },
+    /// To `RetryMessages`.
+    MessagesRetried {
+        /// How many messages wait.
+        waiting: usize,
+    },
+    /// To `ListOutbox`: petnames and messages, in the order in which they were written.
+    Outbox(Vec<(String, OutboxRow)>),
+    /// To `MarkRead`.
+    MarkedRead {
+        /// The petname.
+        contact: String,
+        /// How many were marked.
+        read: usize,
+        /// How many are unread still.
+        unread: u64,
+    },
+    /// To `ListConversations`: petname, who, how many messages are unread, and up to which number all were read.
+    Conversations(Vec<(String, PrincipalId, u64, u64)>),
     /// To `Condition`.
     Condition(Box<Condition>),
     /// To `Examine`.
@@ -576,6 +676,9 @@ pub struct ContactInfo {
     pub waiting: u32,
     /// What is in the way of first contact, if anything.
     pub problem: Option<FirstContactProblem>,
+    /// Their messages are not taken; and whether they are not to know.
+    #[serde(default)]
+    pub blocked: Option<bool>,
     /// Their node, where their card names one.
     pub node: Option<NodeId>,
     /// We watch what they show to everyone, and they do not know us.
@@ -837,6 +940,15 @@ pub enum CommandError {
     KeyInUse {
         /// The key.
         key: String,
+    },
+    /// This node does not do messages.
+    #[error("messages are switched off on this node (messages.enabled in the configuration)")]
+    MessagesOff,
+    /// Their node does not do messages.
+    #[error("'{name}' takes no messages: their card names no keys for them")]
+    TakesNoMessages {
+        /// The petname.
+        name: String,
     },
     /// The node is on its way out.
     #[error("the node is stopping")]

@@ -13,10 +13,11 @@ use crate::limits::{
 use crate::node::Node;
 use crate::rows::{Item, LetterRow, SubscriptionState, TakenRow};
 use crate::step::{Effect, Write};
+use porchlight_wire::content::Content;
 use porchlight_wire::envelope;
 use porchlight_wire::frame::{Admission, Refusal, Request, Response};
 use porchlight_wire::ids::{Address, NodeId, PrincipalId, RandomId};
-use porchlight_wire::letter::{Letter, LetterBody, SignedLetter};
+use porchlight_wire::letter::{Letter, LetterBody};
 use porchlight_wire::limits::{LETTERS_TAKEN, STAMPS};
 use rand_core::Rng;
 use std::collections::BTreeMap;
@@ -119,6 +120,7 @@ impl Node {
 
     /// Everything that waits for `to` can be offered now.
     pub(crate) fn letters_due_to(&mut self, to: &PrincipalId) {
+        self.messages_due_to(to);
         for letter in self.disk.letters.values().filter(|letter| letter.to == *to) {
             if let Some(attempt) = self.outbox.attempts.get_mut(&letter.id) {
                 attempt.not_before = Instant(0);
@@ -200,7 +202,7 @@ impl Node {
     }
 
     /// The node of a contact, and where it may be dialled.
-    fn node_of(&self, principal: &PrincipalId) -> Option<(NodeId, Vec<Address>)> {
+    pub(crate) fn node_of(&self, principal: &PrincipalId) -> Option<(NodeId, Vec<Address>)> {
         let card = self.card_of(principal)?;
         let node = card.bundle.addresses.first()?.node;
         let addresses = card
@@ -234,7 +236,8 @@ impl Node {
             body,
         };
         let signed = letter.sign(&self.disk.identity.device, &self.disk.identity.devices);
-        envelope::seal(&card.bundle.envelope_key, &signed.to_bytes(), &mut self.rng)
+        let content = Content::Letter(signed).to_bytes();
+        envelope::seal(&card.bundle.envelope_key, &content, &mut self.rng)
             .inspect_err(|error| tracing::error!(%error, "a letter of ours cannot be sealed"))
             .ok()
     }
@@ -253,6 +256,12 @@ impl Node {
             RETRY_FIRST.saturating_mul(1 << attempt.tries.min(10)).min(RETRY_LAST)
         };
         attempt.not_before = now.plus(wait / 2 + wait / 2 * jitter / 1_000);
+        self.ask_for_card(to);
+    }
+
+    /// Asks where somebody is now, unless that was asked just now.
+    pub(crate) fn ask_for_card(&mut self, to: &PrincipalId) {
+        let now = self.clock.instant;
         let asked = self.outbox.card_asked.get(to).copied();
         if asked.is_none_or(|at| now.since(at) >= CARD_SPACING) {
             self.outbox.card_asked.insert(*to, now);
@@ -262,7 +271,7 @@ impl Node {
 
     /// The recipient gave a sign of life, perhaps from a new address: what waits for them may be delivered now.
     pub(crate) fn ask_where_letters_go(&mut self, to: &PrincipalId) {
-        if self.disk.letters.values().any(|letter| letter.to == *to) {
+        if self.disk.letters.values().any(|letter| letter.to == *to) || self.waits_for(to) {
             self.outbox.card_asked.insert(*to, self.clock.instant);
             self.look_for_card(to);
         }
@@ -270,6 +279,9 @@ impl Node {
 
     /// The other side answered one of our letters.
     pub(crate) fn on_response(&mut self, exchange: ExchangeId, response: &Response) {
+        if self.on_message_response(exchange, response) {
+            return;
+        }
         let Some(id) = self.outbox.exchanges.remove(&exchange) else {
             return;
         };
@@ -292,6 +304,9 @@ impl Node {
 
     /// One of our letters was not answered.
     pub(crate) fn on_exchange_failed(&mut self, exchange: ExchangeId, perhaps_processed: bool, reason: &str) {
+        if self.on_message_failed(exchange) {
+            return;
+        }
         let Some(id) = self.outbox.exchanges.remove(&exchange) else {
             return;
         };
@@ -385,6 +400,7 @@ impl Node {
             | Refusal::Outdated
             | Refusal::Full
             | Refusal::TooMany
+            | Refusal::Blocked
             | Refusal::NotServed
             | Refusal::Malformed => {
                 if matches!(row.body, LetterBody::Introduce { .. }) {
@@ -452,6 +468,7 @@ impl Node {
                 | Refusal::CannotOpen
                 | Refusal::Invalid
                 | Refusal::Outdated
+                | Refusal::Blocked
                 | Refusal::NotServed
                 | Refusal::Malformed
                 | Refusal::Stamp
@@ -483,7 +500,10 @@ impl Node {
 
     fn open_letter(&mut self, way: Way<'_>, envelope: &[u8]) -> Result<(), Refusal> {
         let plaintext = envelope::open(envelope, &self.disk.identity.envelope).map_err(|_| Refusal::CannotOpen)?;
-        let signed = SignedLetter::from_bytes(&plaintext).map_err(|_| Refusal::Invalid)?;
+        let signed = match Content::from_bytes(&plaintext).map_err(|_| Refusal::Invalid)? {
+            Content::Letter(signed) => signed,
+            Content::Olm(packet) => return self.open_olm(&packet),
+        };
         let (letter, devices) = signed
             .verify(
                 &self.disk.identity.principal,

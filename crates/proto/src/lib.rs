@@ -22,6 +22,7 @@ mod letters;
 pub mod limits;
 mod log;
 mod mailbox;
+pub mod messaging;
 pub mod node;
 mod post;
 pub mod presence;

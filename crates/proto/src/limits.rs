@@ -308,3 +308,52 @@ pub const FOLLOW_RETRY_LAST: u64 = 600_000;
 
 /// A day, in milliseconds.
 pub const DAY: u64 = 86_400_000;
+
+/// Messages of ours that wait to be delivered, to all contacts.
+pub const OUTBOX: usize = 20_000;
+
+/// Messages that wait for one contact: more than anybody writes to one who is away.
+pub const OUTBOX_PER_CONTACT: usize = 5_000;
+
+/// How long a message is of use unless its sender says otherwise.
+pub const MESSAGE_DEFAULT_LIFE: u64 = 7 * DAY;
+
+/// How long a fallback key is the newest. It is kept for as long again, so that whoever began with it on its last day is
+/// understood as long as a message lives.
+pub const FALLBACK_LIFE: u64 = porchlight_wire::limits::MESSAGE_LIFE + 2 * DAY;
+
+/// Messages being offered at once, to all contacts.
+pub const MESSAGES_IN_FLIGHT: usize = 256;
+
+/// Messages being offered at once to one contact: less than Olm can open out of order (40).
+pub const MESSAGES_IN_FLIGHT_EACH: usize = 32;
+
+/// How long a receipt is waited for before a message that was taken is offered again; doubled each time.
+pub const RECEIPT_WAIT: u64 = 20_000;
+
+/// The longest such wait.
+pub const RECEIPT_WAIT_LAST: u64 = 6 * 3_600_000;
+
+/// The least time between two sessions with one device given up because it cannot open what they write.
+pub const RESET_SPACING: u64 = 60_000;
+
+/// Sessions kept with one device: the one in use, one that both began at the same time, and some that what is on its way was
+/// written with.
+pub const SESSIONS_EACH: usize = 5;
+
+/// Ids kept of one conversation for what may still refer to them.
+pub const GONE_KEPT: usize = 256;
+
+/// Messages of one contact that are remembered as accepted until they expire: some 1,400 a day, if they live for a week.
+/// Whoever sends more has to wait.
+pub const SEEN_EACH: usize = 10_000;
+
+/// How long a message waits for the one before it: on a bad line one may be lost several times, and each time that is noticed
+/// only after some twenty seconds.
+pub const HOLD_BACK: u64 = 600_000;
+
+/// Messages of one device that wait for those before them.
+pub const HELD_EACH: usize = 64;
+
+/// Characters of a message's text in the event that tells of it.
+pub const MESSAGE_IN_EVENT: usize = 2_000;

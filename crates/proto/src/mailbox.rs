@@ -391,6 +391,7 @@ impl Node {
             }
             Refusal::InviteUsedUp
             | Refusal::InviteExpired
+            | Refusal::Blocked
             | Refusal::NotServed
             | Refusal::Malformed
             | Refusal::Size

@@ -10,6 +10,7 @@ use crate::letters::Outbox;
 use crate::limits::{FOUND_PER_LOOKUP, GOODBYE_WAIT, LISTENING, LIVE_NODES};
 use crate::log::{CallKey, valid_key};
 use crate::mailbox::Collector;
+use crate::messaging::Messaging;
 use crate::post::Post;
 use crate::presence::following::Followings;
 use crate::presence::poller::Polled;
@@ -51,6 +52,10 @@ pub struct Config {
     pub external: Vec<Address>,
     /// Whether our addresses stand in our card.
     pub card_addresses: bool,
+    /// Whether this node sends and takes messages.
+    pub messages: bool,
+    /// Whether senders are told when their messages were read.
+    pub read_receipts: bool,
     /// Whether presence is followed at a relay instead of by being in topics.
     pub follow: bool,
     /// Entry points, named in invites while we are connected to them.
@@ -109,6 +114,7 @@ pub struct Node {
     pub(crate) post: Post,
     pub(crate) collector: Collector,
     pub(crate) keeper: Keeper,
+    pub(crate) messaging: Messaging,
     /// Until when the tokens for strangers' envelopes were used up.
     pub(crate) stranger_credit: u64,
     /// The same for envelopes that come with an invite's token.
@@ -255,6 +261,7 @@ impl Node {
             post: Post::default(),
             collector: Collector::default(),
             keeper,
+            messaging: Messaging::default(),
             stranger_credit: 0,
             invited_credit: 0,
             connected: BTreeMap::new(),
@@ -265,6 +272,7 @@ impl Node {
             listening: BTreeSet::new(),
         };
         node.remember_cards();
+        node.restore_messages();
         node
     }
 
@@ -294,6 +302,7 @@ impl Node {
                 self.next_parcel(),
                 self.next_collection(),
                 self.next_sweep(),
+                self.next_message(),
                 self.next_add(),
                 self.next_invite_end(),
                 self.next_presence(),
@@ -400,6 +409,7 @@ impl Node {
                 self.offer_letters();
                 self.parcels_due();
                 self.sweep_due();
+                self.messages_due();
                 self.publish_due();
                 self.closings_due();
                 self.sheet_due();
@@ -415,6 +425,7 @@ impl Node {
         self.phase = Phase::Up;
         self.interest_changed = true;
         self.start_polls();
+        self.keep_account();
         self.tell(Event::NodeStarted);
     }
 
@@ -480,6 +491,14 @@ impl Node {
             Command::UseRelay { relay, stop } => self.command_use_relay(relay, stop).map(Some),
             Command::ListRelays => Ok(Some(self.command_list_relays())),
             Command::Keeping => Ok(Some(self.command_keeping())),
+            Command::SendMessage(new) => self.command_send_message(*new).map(Some),
+            Command::CancelMessage { message } => self.command_cancel_message(&message).map(Some),
+            Command::RetryMessages { contact } => self.command_retry_messages(contact.as_deref()).map(Some),
+            Command::ListOutbox => Ok(Some(self.command_list_outbox())),
+            Command::MarkRead { contact, up_to } => self.command_mark_read(&contact, up_to).map(Some),
+            Command::ListConversations => Ok(Some(self.command_list_conversations())),
+            Command::BlockContact { contact, politely } => self.command_block(&contact, politely).map(Some),
+            Command::UnblockContact { contact } => self.command_unblock(&contact).map(Some),
             Command::Condition => Ok(Some(Reply::Condition(Box::new(self.command_condition())))),
             Command::Examine { contact, found } => self
                 .command_examine(&contact, &found)

@@ -293,6 +293,7 @@ impl Node {
             | Refusal::InviteUsedUp
             | Refusal::InviteExpired
             | Refusal::CannotOpen
+            | Refusal::Blocked
             | Refusal::Outdated => self.post_later(parcel.id),
         }
     }

@@ -356,6 +356,7 @@ impl Node {
             access_sequence: 0,
             problem: None,
             poll: None,
+            blocked: None,
         }
     }
 

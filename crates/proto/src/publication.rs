@@ -552,6 +552,7 @@ impl Node {
         let bundle = Bundle {
             device: self.disk.identity.device.id(),
             envelope_key: self.disk.identity.envelope.public(),
+            olm: self.own_olm_keys(),
             addresses,
             relays: self.connected_seeds(),
             mailboxes: self.mailbox_addresses(),

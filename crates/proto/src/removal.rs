@@ -47,6 +47,7 @@ impl Node {
         }
         self.bar(&principal);
         self.drop_letters(|letter| letter.to == principal);
+        self.end_messages(&principal);
         self.write(Write::DeleteContact(principal));
         if self.disk.observed.contains_key(&principal) {
             self.write(Write::DeleteObserved(principal));

@@ -191,6 +191,9 @@ pub struct ContactRow {
     /// Every how many milliseconds we ask for their presence; none: not on a schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<u64>,
+    /// Their messages are not taken; and whether they are not to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<bool>,
 }
 
 impl ContactRow {

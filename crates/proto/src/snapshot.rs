@@ -1,6 +1,9 @@
 //! All that is on disk but the events, as one value. `store` loads it, the core changes it only by [`Snapshot::apply`],
 //! and a simulated disk is the fold of that function.
 
+use crate::messaging::rows::{
+    AccountRow, ConversationRow, HeldRow, Origin, OutboxRow, SealedRow, SeenRow, SessionKey, SessionRow,
+};
 use crate::rows::{
     AnswerRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, FormerRow, Identity, InviteRow, KeptRow, LetterRow,
     MailboxRow, ObservedRow, OwnPresenceRow, ParcelRow, SpentRow, StampsRow, TakenRow, ViewRow,
@@ -61,6 +64,22 @@ pub struct Snapshot {
     pub oldest_event: u64,
     /// The newest event's number; 0: there never was one.
     pub newest_event: u64,
+    /// This device's Olm account; none: it was never asked for.
+    pub account: Option<AccountRow>,
+    /// Olm sessions by device and session.
+    pub sessions: BTreeMap<SessionKey, SessionRow>,
+    /// Messages of ours on their way, by id.
+    pub outbox: BTreeMap<RandomId, OutboxRow>,
+    /// The same as they are sent, by id.
+    pub sealed: BTreeMap<RandomId, SealedRow>,
+    /// What is known of the messages with a contact, by principal.
+    pub conversations: BTreeMap<PrincipalId, ConversationRow>,
+    /// Messages that were accepted and have not expired.
+    pub seen: BTreeMap<Origin, SeenRow>,
+    /// Messages that came before the one that they follow.
+    pub held: BTreeMap<Origin, HeldRow>,
+    /// The newest message's number; 0: there never was one. Messages themselves are kept outside.
+    pub newest_message: u64,
 }
 
 impl Snapshot {
@@ -91,6 +110,14 @@ impl Snapshot {
             spent: BTreeMap::new(),
             oldest_event: 1,
             newest_event: 0,
+            account: None,
+            sessions: BTreeMap::new(),
+            outbox: BTreeMap::new(),
+            sealed: BTreeMap::new(),
+            conversations: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            held: BTreeMap::new(),
+            newest_message: 0,
         }
     }
 
@@ -202,6 +229,46 @@ impl Snapshot {
             Write::DeleteSpent(mailbox, mark) => {
                 self.spent.remove(&(*mailbox, *mark));
             }
+            Write::PutAccount(row) => self.account = Some(row.clone()),
+            Write::PutSession(row) => {
+                self.sessions.insert(row.key, row.clone());
+            }
+            Write::DeleteSession(key) => {
+                self.sessions.remove(key);
+            }
+            Write::PutOutbox(row) => {
+                self.outbox.insert(row.message.id, row.clone());
+            }
+            Write::DeleteOutbox(id) => {
+                self.outbox.remove(id);
+            }
+            Write::PutSealed(row) => {
+                self.sealed.insert(row.id, row.clone());
+            }
+            Write::DeleteSealed(id) => {
+                self.sealed.remove(id);
+            }
+            Write::PutConversation(row) => {
+                self.conversations.insert(row.principal, row.clone());
+            }
+            Write::DeleteConversation(principal) => {
+                self.conversations.remove(principal);
+            }
+            Write::PutSeen(row) => {
+                self.seen.insert(row.origin, row.clone());
+            }
+            Write::DeleteSeen(origin) => {
+                self.seen.remove(origin);
+            }
+            Write::PutHeld(row) => {
+                self.held.insert(row.origin, row.clone());
+            }
+            Write::DeleteHeld(origin) => {
+                self.held.remove(origin);
+            }
+            Write::PutMessage(row) => self.newest_message = self.newest_message.max(row.number),
+            // Kept beside the message.
+            Write::PutMessageState(_) => {}
         }
     }
 }

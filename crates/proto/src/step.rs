@@ -2,6 +2,10 @@
 //! after the writes were made durable.
 
 use crate::input::{CommandError, ExchangeId, LookupId, PutId, Reply, RequestId};
+use crate::messaging::rows::{
+    AccountRow, ConversationRow, HeldRow, MessageRow, MessageStateRow, Origin, OutboxRow, SealedRow, SeenRow,
+    SessionKey, SessionRow,
+};
 use crate::rows::{
     AnswerRow, BodyRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, EventRow, FormerRow, InviteRow, KeptRow,
     LetterRow, MailboxRow, ObservedRow, OwnPresenceRow, ParcelRow, SpentRow, StampsRow, TakenRow, ViewRow,
@@ -103,6 +107,36 @@ pub enum Write {
     PutSpent(SpentRow),
     /// By mailbox and mark.
     DeleteSpent(MailboxId, [u8; 16]),
+    /// This device's Olm account (a single row).
+    PutAccount(AccountRow),
+    /// By device and session.
+    PutSession(SessionRow),
+    /// By device and session.
+    DeleteSession(SessionKey),
+    /// By id.
+    PutOutbox(OutboxRow),
+    /// By id.
+    DeleteOutbox(RandomId),
+    /// By id.
+    PutSealed(SealedRow),
+    /// By id.
+    DeleteSealed(RandomId),
+    /// By principal.
+    PutConversation(ConversationRow),
+    /// By principal.
+    DeleteConversation(PrincipalId),
+    /// By device and id.
+    PutSeen(SeenRow),
+    /// By device and id.
+    DeleteSeen(Origin),
+    /// By device and id.
+    PutHeld(HeldRow),
+    /// By device and id.
+    DeleteHeld(Origin),
+    /// By number. Messages are kept outside the snapshot.
+    PutMessage(MessageRow),
+    /// By number, beside the message.
+    PutMessageState(MessageStateRow),
 }
 
 /// What was promised when a write's step speaks.
@@ -157,7 +191,22 @@ impl Write {
             | Self::PutBody(_)
             | Self::DeleteBody(..)
             | Self::PutSpent(_)
-            | Self::DeleteSpent(..) => Durability::Full,
+            | Self::DeleteSpent(..)
+            | Self::PutAccount(_)
+            | Self::PutSession(_)
+            | Self::DeleteSession(_)
+            | Self::PutOutbox(_)
+            | Self::DeleteOutbox(_)
+            | Self::PutSealed(_)
+            | Self::DeleteSealed(_)
+            | Self::PutConversation(_)
+            | Self::DeleteConversation(_)
+            | Self::PutSeen(_)
+            | Self::DeleteSeen(_)
+            | Self::PutHeld(_)
+            | Self::DeleteHeld(_)
+            | Self::PutMessage(_)
+            | Self::PutMessageState(_) => Durability::Full,
         }
     }
 }

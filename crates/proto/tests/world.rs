@@ -45,6 +45,8 @@ mod log;
 mod mailboxes;
 #[path = "world/member.rs"]
 mod member;
+#[path = "world/messages.rs"]
+mod messages;
 #[path = "world/network.rs"]
 mod network;
 #[path = "world/notification.rs"]
@@ -165,6 +167,9 @@ impl World {
         let mut member = Member::new(name, &self.network, &self.relays, self.unix(), &mut self.rng);
         member.config.mailboxes = self.mailboxes;
         self.members.push(member);
+        let number = self.members.len() - 1;
+        let account = member::account(number, &self.members[number].config);
+        self.members[number].disk.account = Some(account);
         self.members.len() - 1
     }
 

@@ -68,6 +68,10 @@ registry! {
         "An invite of ours was used.";
     InviteExpired "invite.expired" (OneInvite),
         "An invite of ours ended.";
+    MessageReceived "message.received" (ReceivedMessage),
+        "A message came, and is the next to be shown.";
+    MessageChanged "message.changed" (ChangedMessage),
+        "A message of ours has come further, or to its end.";
     LetterDelivered "letter.delivered" (DeliveredLetter),
         "A letter reached the other side.";
     RelayAdded "relay.added" (OneNode),

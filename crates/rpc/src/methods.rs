@@ -52,10 +52,6 @@ macro_rules! registry {
 
         /// A call of a known method with parameters that fit.
         #[derive(Clone, Debug, PartialEq)]
-        #[expect(
-            clippy::large_enum_variant,
-            reason = "a call is read once and handed on twice; boxes would cost each of them more"
-        )]
         pub enum Call {
             $( #[doc = $summary] $variant(types::$params), )*
         }
@@ -157,6 +153,28 @@ registry! {
         "Who is asked on a schedule, and when.";
     PresenceList "presence.list" (Nothing) -> PresenceList, [],
         "Your own presence and that of all contacts, as known here now.";
+    MessageSend "message.send" (MessageSend) -> MessageQueued, [NotFound, Denied, RateLimited],
+        "Write to a contact. It is kept until it is delivered or its time is over.";
+    MessageList "message.list" (MessageListing) -> MessageList, [NotFound],
+        "Messages, sent and received.";
+    MessageGet "message.get" (OneMessage) -> MessageGot, [NotFound],
+        "One message, with how far it has come.";
+    MessageSearch "message.search" (MessageSearch) -> MessageList, [],
+        "Messages with certain words in them, the newest first.";
+    MessageMarkRead "message.mark_read" (MessageMarkRead) -> MessagesRead, [NotFound],
+        "The messages of a contact were read; they are told so, unless the configuration says otherwise.";
+    MessageCancel "message.cancel" (OneMessage) -> MessageCancelled, [NotFound],
+        "Take back a message that was not delivered yet.";
+    MessageConversations "message.conversations" (Nothing) -> ConversationList, [],
+        "With whom messages were exchanged, and how many are unread.";
+    OutboxList "outbox.list" (Nothing) -> OutboxList, [],
+        "Messages that wait to be delivered.";
+    OutboxRetry "outbox.retry" (OutboxRetry) -> OutboxRetried, [NotFound],
+        "Offer what waits now, and not when its turn comes.";
+    ContactBlock "contact.block" (ContactBlock) -> ContactUpdated, [NotFound],
+        "Take no messages of a contact: plainly, or without their knowing.";
+    ContactUnblock "contact.unblock" (OneContact) -> ContactUpdated, [NotFound],
+        "Take messages of a contact again.";
     NetPeers "net.peers" (Nothing) -> PeerList, [],
         "Connected nodes.";
     RelayList "relay.list" (Nothing) -> RelayList, [],

@@ -33,6 +33,7 @@ const SUBSCRIPTION: [&str; 7] = [
     "refused",
     "none",
 ];
+const BLOCKED: [&str; 2] = ["plainly", "politely"];
 const PROBLEM: [&str; 5] = [
     "invite_used_up",
     "invite_expired",
@@ -95,8 +96,10 @@ macro_rules! objects {
     )*};
 }
 
+mod messages;
 mod presence;
 
+pub use messages::*;
 pub use presence::*;
 
 objects! {
@@ -409,6 +412,10 @@ objects! {
         added_at: String,
         /// Letters that wait to be delivered to them.
         waiting: u32,
+        /// Their messages are not taken: `plainly`, and they are told so, or `politely`, and they are not.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[schemars(extend("enum" = BLOCKED))]
+        blocked: Option<String>,
         /// What is in the way of first contact: `invite_used_up`, `invite_expired`, `not_admitted`, `unreachable`, `refused`.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         #[schemars(extend("enum" = PROBLEM))]

@@ -4,8 +4,9 @@
 use crate::error::{CommitError, OpenError};
 use crate::events::EventReader;
 use crate::load::{check, load, serde_bytes_array::Seed};
+use crate::messages::MessageReader;
 use crate::schema::{open, open_reader, sqlite};
-use crate::tables::{ALL, Change, EVENTS, IDENTITY, NODE, TRANSPORT, change};
+use crate::tables::{ALL, Change, EVENTS, IDENTITY, MESSAGE_STATES, MESSAGES, NODE, TRANSPORT, change};
 use crate::vault::{StoreKey, Vault};
 use crate::{DurabilitySetting, Opened};
 use porchlight_proto::Write;
@@ -36,6 +37,7 @@ pub const SLOW: Duration = Duration::from_secs(1);
 pub struct Store {
     jobs: SyncSender<Job>,
     events: EventReader,
+    messages: MessageReader,
     stats: Arc<Counters>,
 }
 
@@ -138,6 +140,8 @@ impl Store {
         let vault = Arc::new(Vault::new(key, &ALL));
         let (snapshot, transport) = load(&connection, &vault, path)?;
         let events = EventReader::open(path, Arc::clone(&vault)).map_err(|source| sqlite(path, "opened", source))?;
+        let messages =
+            MessageReader::open(path, Arc::clone(&vault)).map_err(|source| sqlite(path, "opened", source))?;
         let (jobs, queue) = sync_channel(WAITING);
         let stats = Arc::new(Counters::default());
         let writer = Writer {
@@ -149,7 +153,12 @@ impl Store {
         };
         thread::spawn(move || writer.run(&queue));
         Ok(Opened {
-            store: Self { jobs, events, stats },
+            store: Self {
+                jobs,
+                events,
+                messages,
+                stats,
+            },
             snapshot,
             transport,
         })
@@ -199,6 +208,12 @@ impl Store {
     #[must_use]
     pub fn events(&self) -> EventReader {
         self.events.clone()
+    }
+
+    /// Reads messages.
+    #[must_use]
+    pub fn messages(&self) -> MessageReader {
+        self.messages.clone()
     }
 
     /// What the writer has done.
@@ -331,6 +346,36 @@ fn apply(transaction: &Transaction<'_>, vault: &Vault, write: &Write) -> Result<
                 .and_then(|mut statement| statement.execute((integer(number), sealed)))
                 .map_err(failed)?;
         }
+        Change::PutMessage {
+            number,
+            id,
+            contact,
+            value,
+        } => {
+            let sealed = vault
+                .seal(MESSAGES, &number.to_be_bytes(), &value)
+                .ok_or(CommitError::Seal)?;
+            let (id, contact) = (vault.row(MESSAGES, &id), vault.row(MESSAGES, &contact));
+            transaction
+                .prepare_cached(
+                    "INSERT INTO messages (number, id, contact, value) VALUES (?1, ?2, ?3, ?4) \
+                     ON CONFLICT (number) DO UPDATE SET id = ?2, contact = ?3, value = ?4",
+                )
+                .and_then(|mut statement| statement.execute((integer(number), id, contact, sealed)))
+                .map_err(failed)?;
+        }
+        Change::PutMessageState(number, value) => {
+            let sealed = vault
+                .seal(MESSAGE_STATES, &number.to_be_bytes(), &value)
+                .ok_or(CommitError::Seal)?;
+            transaction
+                .prepare_cached(
+                    "INSERT INTO message_states (number, value) VALUES (?1, ?2) \
+                     ON CONFLICT (number) DO UPDATE SET value = ?2",
+                )
+                .and_then(|mut statement| statement.execute((integer(number), sealed)))
+                .map_err(failed)?;
+        }
         Change::DropEvents(below) => {
             transaction
                 .prepare_cached("DELETE FROM events WHERE number < min(?1, (SELECT max(number) FROM events))")
@@ -342,6 +387,6 @@ fn apply(transaction: &Transaction<'_>, vault: &Vault, write: &Write) -> Result<
 }
 
 /// Event numbers as SQLite has integers: 2^63 events will not happen.
-fn integer(number: u64) -> i64 {
+pub(crate) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

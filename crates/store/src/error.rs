@@ -71,7 +71,7 @@ pub enum CommitError {
     Closed,
 }
 
-/// Events or envelopes could not be read.
+/// Events, envelopes or messages could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// SQLite says no.
@@ -83,6 +83,9 @@ pub enum ReadError {
     /// The same of an envelope in a mailbox.
     #[error("an envelope in a mailbox cannot be opened")]
     Envelope,
+    /// The same of a message.
+    #[error("message {0} cannot be opened")]
+    Message(u64),
     /// The thread that reads is gone.
     #[error("the store is closed")]
     Closed,

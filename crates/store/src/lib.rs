@@ -9,6 +9,7 @@ mod commit;
 mod error;
 mod events;
 mod load;
+mod messages;
 mod schema;
 mod tables;
 pub mod vault;
@@ -16,6 +17,7 @@ pub mod vault;
 pub use commit::{SLOW, Slow, Store, StoreStats};
 pub use error::{CommitError, OpenError, ReadError};
 pub use events::EventReader;
+pub use messages::{Kept, MessageQuery, MessageReader};
 
 use porchlight_proto::Snapshot;
 use zeroize::Zeroizing;

@@ -3,11 +3,13 @@
 use crate::error::OpenError;
 use crate::schema::sqlite;
 use crate::tables::{
-    ANSWERS, CEILING, CHOSEN_RELAYS, CLOSINGS, CONSUMERS, CONTACTS, DEPOSITS, FORMER, IDENTITY, INVITES, KEPT, LETTERS,
-    MAILBOXES, NODE, OBSERVED, OWN, PARCELS, SHEET_UNTIL, SPENT, STAMPS, TAKEN, TRANSPORT, VIEWS,
+    ACCOUNT, ANSWERS, CEILING, CHOSEN_RELAYS, CLOSINGS, CONSUMERS, CONTACTS, CONVERSATIONS, DEPOSITS, FORMER, HELD,
+    IDENTITY, INVITES, KEPT, LETTERS, MAILBOXES, NODE, OBSERVED, OUTBOX, OWN, PARCELS, SEALED, SEEN, SESSIONS,
+    SHEET_UNTIL, SPENT, STAMPS, TAKEN, TRANSPORT, VIEWS,
 };
 use crate::vault::Vault;
 use porchlight_proto::Snapshot;
+use porchlight_proto::messaging::rows::{ConversationRow, HeldRow, OutboxRow, SealedRow, SeenRow, SessionRow};
 use porchlight_proto::rows::{DepositRow, Identity, KeptRow, MailboxRow, ParcelRow, SpentRow, StampsRow, TakenRow};
 use porchlight_wire::cbor;
 use porchlight_wire::time::UnixMillis;
@@ -70,6 +72,17 @@ pub(crate) fn load(
     snapshot.kept = keyed(reader.rows(KEPT)?, |row: &KeptRow| row.mailbox);
     snapshot.deposits = keyed(reader.rows(DEPOSITS)?, |row: &DepositRow| (row.mailbox, row.number));
     snapshot.spent = keyed(reader.rows(SPENT)?, |row: &SpentRow| (row.mailbox, row.mark));
+    snapshot.account = reader.single(ACCOUNT)?;
+    snapshot.sessions = keyed(reader.rows(SESSIONS)?, |row: &SessionRow| row.key);
+    snapshot.outbox = keyed(reader.rows(OUTBOX)?, |row: &OutboxRow| row.message.id);
+    snapshot.sealed = keyed(reader.rows(SEALED)?, |row: &SealedRow| row.id);
+    snapshot.conversations = keyed(reader.rows(CONVERSATIONS)?, |row: &ConversationRow| row.principal);
+    snapshot.seen = keyed(reader.rows(SEEN)?, |row: &SeenRow| row.origin);
+    snapshot.held = keyed(reader.rows(HELD)?, |row: &HeldRow| row.origin);
+    let newest: Option<i64> = connection
+        .query_row("SELECT max(number) FROM messages", [], |row| row.get(0))
+        .map_err(|source| sqlite(path, "read", source))?;
+    snapshot.newest_message = newest.and_then(|number| u64::try_from(number).ok()).unwrap_or(0);
     let (oldest, newest): (Option<i64>, Option<i64>) = connection
         .query_row("SELECT min(number), max(number) FROM events", [], |row| {
             Ok((row.get(0)?, row.get(1)?))

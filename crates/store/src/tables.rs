@@ -1,6 +1,7 @@
 //! Which row of which table a write concerns, and what is stored there.
 
 use porchlight_proto::Write;
+use porchlight_proto::messaging::rows::{Origin, SessionKey};
 use porchlight_wire::cbor;
 use porchlight_wire::mailbox::MailboxId;
 use serde::Serialize;
@@ -26,10 +27,44 @@ pub(crate) const DEPOSITS: &str = "deposits";
 pub(crate) const BODIES: &str = "bodies";
 pub(crate) const SPENT: &str = "spent";
 
+pub(crate) const SESSIONS: &str = "sessions";
+pub(crate) const OUTBOX: &str = "outbox";
+pub(crate) const SEALED: &str = "sealed";
+pub(crate) const CONVERSATIONS: &str = "conversations";
+pub(crate) const SEEN: &str = "seen";
+pub(crate) const HELD: &str = "held";
+pub(crate) const MESSAGES: &str = "messages";
+pub(crate) const MESSAGE_STATES: &str = "message_states";
+
 /// All tables whose values are sealed.
-pub(crate) const ALL: [&str; 19] = [
-    NODE, VIEWS, INVITES, CONTACTS, FORMER, CLOSINGS, LETTERS, OBSERVED, EVENTS, CONSUMERS, ANSWERS, MAILBOXES, STAMPS,
-    PARCELS, TAKEN, KEPT, DEPOSITS, BODIES, SPENT,
+pub(crate) const ALL: [&str; 27] = [
+    NODE,
+    VIEWS,
+    INVITES,
+    CONTACTS,
+    FORMER,
+    CLOSINGS,
+    LETTERS,
+    OBSERVED,
+    EVENTS,
+    CONSUMERS,
+    ANSWERS,
+    MAILBOXES,
+    STAMPS,
+    PARCELS,
+    TAKEN,
+    KEPT,
+    DEPOSITS,
+    BODIES,
+    SPENT,
+    SESSIONS,
+    OUTBOX,
+    SEALED,
+    CONVERSATIONS,
+    SEEN,
+    HELD,
+    MESSAGES,
+    MESSAGE_STATES,
 ];
 
 /// Names of the single rows.
@@ -39,6 +74,7 @@ pub(crate) const OWN: &str = "own";
 pub(crate) const CEILING: &str = "ceiling";
 pub(crate) const SHEET_UNTIL: &str = "sheet_until";
 pub(crate) const CHOSEN_RELAYS: &str = "chosen_relays";
+pub(crate) const ACCOUNT: &str = "account";
 
 /// A write in terms of tables.
 pub(crate) enum Change {
@@ -50,8 +86,25 @@ pub(crate) enum Change {
     Delete(&'static str, Vec<u8>),
     /// An event.
     PutEvent(u64, Vec<u8>),
+    /// A message, which can be found by its id and by its contact.
+    PutMessage {
+        number: u64,
+        id: Vec<u8>,
+        contact: Vec<u8>,
+        value: Vec<u8>,
+    },
+    /// How far the message with this number has come.
+    PutMessageState(u64, Vec<u8>),
     /// Events with lower numbers, gone; the newest stays.
     DropEvents(u64),
+}
+
+fn session_key(key: &SessionKey) -> Vec<u8> {
+    [key.device.as_bytes().as_slice(), &key.session].concat()
+}
+
+fn origin_key(origin: &Origin) -> Vec<u8> {
+    [origin.device.as_bytes().as_slice(), origin.id.as_bytes()].concat()
 }
 
 fn put<T: Serialize>(table: &'static str, key: &[u8], row: &T) -> Change {
@@ -111,5 +164,25 @@ pub(crate) fn change(write: &Write) -> Change {
         Write::DeleteBody(mailbox, number) => Change::Delete(BODIES, numbered(mailbox, *number)),
         Write::PutSpent(row) => put(SPENT, &pair(row.mailbox.as_bytes(), &row.mark), row),
         Write::DeleteSpent(mailbox, mark) => Change::Delete(SPENT, pair(mailbox.as_bytes(), mark)),
+        Write::PutAccount(row) => Change::PutSingle(ACCOUNT, cbor::encode(row)),
+        Write::PutSession(row) => put(SESSIONS, &session_key(&row.key), row),
+        Write::DeleteSession(key) => Change::Delete(SESSIONS, session_key(key)),
+        Write::PutOutbox(row) => put(OUTBOX, row.message.id.as_bytes(), row),
+        Write::DeleteOutbox(id) => Change::Delete(OUTBOX, id.as_bytes().to_vec()),
+        Write::PutSealed(row) => put(SEALED, row.id.as_bytes(), row),
+        Write::DeleteSealed(id) => Change::Delete(SEALED, id.as_bytes().to_vec()),
+        Write::PutConversation(row) => put(CONVERSATIONS, row.principal.as_bytes(), row),
+        Write::DeleteConversation(principal) => Change::Delete(CONVERSATIONS, principal.as_bytes().to_vec()),
+        Write::PutSeen(row) => put(SEEN, &origin_key(&row.origin), row),
+        Write::DeleteSeen(origin) => Change::Delete(SEEN, origin_key(origin)),
+        Write::PutHeld(row) => put(HELD, &origin_key(&row.origin), row),
+        Write::DeleteHeld(origin) => Change::Delete(HELD, origin_key(origin)),
+        Write::PutMessage(row) => Change::PutMessage {
+            number: row.number,
+            id: row.message.id.as_bytes().to_vec(),
+            contact: row.contact.as_bytes().to_vec(),
+            value: cbor::encode(row),
+        },
+        Write::PutMessageState(row) => Change::PutMessageState(row.number, cbor::encode(row)),
     }
 }

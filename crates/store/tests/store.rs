@@ -24,6 +24,8 @@ mod fold;
 mod keys;
 #[path = "store/killed.rs"]
 mod killed;
+#[path = "store/messages.rs"]
+mod messages;
 #[path = "store/sample.rs"]
 mod sample;
 #[path = "store/secrecy.rs"]

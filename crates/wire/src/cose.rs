@@ -53,8 +53,12 @@ impl TryFrom<Value> for CoseSignature {
         let Value::Array(parts) = value else {
             return Err(SHAPE);
         };
-        let [Value::Bytes(protected), Value::Map(unprotected), Value::Null, Value::Bytes(signature)] =
-            parts.as_slice()
+        let [
+            Value::Bytes(protected),
+            Value::Map(unprotected),
+            Value::Null,
+            Value::Bytes(signature),
+        ] = parts.as_slice()
         else {
             return Err(SHAPE);
         };

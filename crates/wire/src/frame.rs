@@ -186,6 +186,8 @@ pub enum Refusal {
     Full,
     /// Too much at once: come back later.
     TooMany,
+    /// Messages of this sender are not taken.
+    Blocked,
     /// This node does not do that.
     NotServed,
     /// The frame could not be read.

@@ -135,7 +135,7 @@ pub const GRANT_DEPTH: u8 = 3;
 pub const MESSAGE_BYTES: usize = 56 * 1024;
 
 /// Bytes of what one Olm message carries: a message, both sides' names and some ids.
-pub const PARCEL_BYTES: usize = 60 * 1024;
+pub const PLAINTEXT_BYTES: usize = 60 * 1024;
 
 /// Forms of one message's content: plain text, and richer ones beside it.
 pub const BODIES: usize = 4;
@@ -161,8 +161,8 @@ pub const HEADER_BYTES: usize = 1_024;
 /// How long a message may be of use, in milliseconds. The keys that open a first message are kept for longer than that.
 pub const MESSAGE_LIFE: u64 = 14 * 86_400_000;
 
-/// Messages named as gone in one parcel: who cancels more at once leaves gaps that are shown.
+/// Messages named as gone in one Olm message: who cancels more at once leaves gaps that are shown.
 pub const GONE: usize = 32;
 
-/// Messages confirmed in one parcel: a busy minute.
+/// Messages confirmed in one Olm message: a busy minute.
 pub const RECEIPTS: usize = 256;

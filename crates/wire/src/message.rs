@@ -8,8 +8,8 @@ use crate::device_list::{DeviceList, DeviceListError};
 use crate::ids::{DeviceId, PrincipalId, RandomId};
 use crate::keys::DeviceKeys;
 use crate::limits::{
-    BODIES, GONE, HEADER_BYTES, HEADER_NAME_BYTES, HEADERS, MEDIA_TYPE_BYTES, MESSAGE_BYTES,
-    MESSAGE_LIFE, REPLY_ADDRESSES, SKEW, SUBJECT_BYTES, URI_BYTES,
+    BODIES, GONE, HEADER_BYTES, HEADER_NAME_BYTES, HEADERS, MEDIA_TYPE_BYTES, MESSAGE_BYTES, MESSAGE_LIFE,
+    REPLY_ADDRESSES, SKEW, SUBJECT_BYTES, URI_BYTES,
 };
 use crate::syntax::{is_address, is_header_name, is_language_tag, is_media_type};
 use crate::time::UnixMillis;
@@ -179,10 +179,10 @@ impl Message {
             if !is_media_type(&body.media_type) {
                 return Err(MessageError::MediaType(body.media_type.clone()));
             }
-            if let Some(lang) = &body.lang {
-                if !is_language_tag(lang) {
-                    return Err(MessageError::Language(lang.clone()));
-                }
+            if let Some(lang) = &body.lang
+                && !is_language_tag(lang)
+            {
+                return Err(MessageError::Language(lang.clone()));
             }
         }
         for (name, value) in &self.headers {
@@ -214,10 +214,20 @@ pub struct Receipts {
     pub read: Vec<RandomId>,
 }
 
+/// A message that will never come: it expired, was taken back, or was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    /// Which.
+    pub id: RandomId,
+    /// The one before it: what followed the one that is gone follows that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub previous: Option<RandomId>,
+}
+
 /// What one Olm message carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ParcelBody {
+pub enum PlaintextBody {
     /// A message.
     Message(Box<Message>),
     /// Receipts for messages of the other side.
@@ -226,7 +236,7 @@ pub enum ParcelBody {
 
 /// The plaintext of an Olm message. Olm binds keys, not names, so both sides stand in it and are compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parcel {
+pub struct Plaintext {
     /// Who sent it.
     pub from: PrincipalId,
     /// From which device.
@@ -237,12 +247,12 @@ pub struct Parcel {
     pub to_device: DeviceId,
     /// Messages of this device to the recipient that will never come, and that others name as the one before them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub gone: Vec<RandomId>,
+    pub gone: Vec<Gone>,
     /// What it carries.
-    pub body: ParcelBody,
+    pub body: PlaintextBody,
 }
 
-impl Parcel {
+impl Plaintext {
     /// The plaintext.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -255,17 +265,17 @@ impl Parcel {
     ///
     /// If it is none.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, MessageError> {
-        let parcel: Self = cbor::decode(bytes, crate::limits::PARCEL_BYTES)?;
-        count("messages that are gone", 0, GONE, parcel.gone.len())?;
-        if let ParcelBody::Receipts(receipts) = &parcel.body {
+        let plaintext: Self = cbor::decode(bytes, crate::limits::PLAINTEXT_BYTES)?;
+        count("messages that are gone", 0, GONE, plaintext.gone.len())?;
+        if let PlaintextBody::Receipts(receipts) = &plaintext.body {
             count("receipts", 0, crate::limits::RECEIPTS, receipts.delivered.len())?;
             count("receipts", 0, crate::limits::RECEIPTS, receipts.read.len())?;
         }
-        Ok(parcel)
+        Ok(plaintext)
     }
 }
 
-/// A message or parcel that does not stand.
+/// A message or plaintext that does not stand.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
     /// The bytes are none.

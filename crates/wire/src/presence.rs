@@ -406,10 +406,10 @@ fn check_notes(notes: &[Note]) -> Result<(), PresenceError> {
     within("notes", notes.len(), 0, NOTES)?;
     for note in notes {
         within("bytes of a note", note.text.len(), 1, NOTE_BYTES)?;
-        if let Some(lang) = &note.lang {
-            if !is_language_tag(lang) {
-                return Err(PresenceError::NotALanguage(lang.chars().take(LANGUAGE_BYTES).collect()));
-            }
+        if let Some(lang) = &note.lang
+            && !is_language_tag(lang)
+        {
+            return Err(PresenceError::NotALanguage(lang.chars().take(LANGUAGE_BYTES).collect()));
         }
     }
     Ok(())

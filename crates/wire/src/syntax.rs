@@ -71,7 +71,15 @@ mod tests {
         for good in ["text/plain", "text/plain; charset=utf-8", "application/vnd.x+json"] {
             assert!(is_media_type(good), "{good}");
         }
-        for bad in ["", "text", "/plain", "text/", "te xt/plain", "text/plain; a=\u{e9}", "text/plain\n"] {
+        for bad in [
+            "",
+            "text",
+            "/plain",
+            "text/",
+            "te xt/plain",
+            "text/plain; a=\u{e9}",
+            "text/plain\n",
+        ] {
             assert!(!is_media_type(bad), "{bad}");
         }
         assert!(is_header_name("X-Priority") && !is_header_name("") && !is_header_name("a b") && !is_header_name("a:"));

@@ -83,6 +83,10 @@ pub const SETTINGS: &[Setting] = &[
     set("presence.lease", |config| time(config.presence.lease)),
     set("presence.dht_interval", |config| time(config.presence.dht_interval)),
     set("presence.follow", |config| Value::from(config.presence.follow)),
+    set("messages.enabled", |config| Value::from(config.messages.enabled)),
+    set("messages.read_receipts", |config| {
+        Value::from(config.messages.read_receipts)
+    }),
     set("card.addresses", |config| Value::from(config.card.addresses)),
     set("mailboxes.relays", |config| Value::from(config.mailboxes.relays)),
     set("mailboxes.keep", |config| Value::from(config.mailboxes.keep)),

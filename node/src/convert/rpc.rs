@@ -143,6 +143,9 @@ pub fn contact(info: &ContactInfo) -> types::Contact {
         told_name: info.told_name.clone(),
         added_at: at(info.added),
         waiting: info.waiting,
+        blocked: info
+            .blocked
+            .map(|politely| if politely { "politely" } else { "plainly" }.to_owned()),
         problem: info.problem.map(|it| problem(it).to_owned()),
     }
 }
@@ -289,6 +292,8 @@ fn telling(event: &Event, when: UnixMillis) -> Telling {
             letter: letter.to_string(),
             kind: kind.clone(),
         }),
+        Event::MessageReceived(received) => Telling::MessageReceived(super::messages::received(received)),
+        Event::MessageChanged(change) => Telling::MessageChanged(super::messages::changed(change)),
         Event::RelayAdded { node } => Telling::RelayAdded(types::OneNode { node: node.to_string() }),
         Event::RelayLost { node } => Telling::RelayLost(types::OneNode { node: node.to_string() }),
         Event::ReachabilityChanged { reachable } => {
@@ -374,6 +379,11 @@ pub fn error(error: &CommandError) -> RpcError {
         CommandError::InUse { .. } => (
             Kind::Conflict,
             "move them with `porchlight contact view NAME VIEW`, revoke the invites, and try again",
+        ),
+        CommandError::MessagesOff => (Kind::Denied, "set messages.enabled = true, and restart the node"),
+        CommandError::TakesNoMessages { .. } => (
+            Kind::Denied,
+            "their node does not do messages, or its owner switched them off; ask them by another way",
         ),
         CommandError::NothingGranted { .. } => (Kind::Conflict, "there is nothing to take back"),
         CommandError::FetchOnly { .. } => (Kind::Denied, "ask with `porchlight who NAME`"),

@@ -61,7 +61,7 @@ impl Api {
             .await
     }
 
-    async fn contact_after(&self, command: Command, key: Option<String>) -> Result<Value, RpcError> {
+    pub(super) async fn contact_after(&self, command: Command, key: Option<String>) -> Result<Value, RpcError> {
         match self.command(command, key).await? {
             Reply::Contact(info) => value(&types::ContactUpdated {
                 contact: convert::contact(&info),

@@ -73,6 +73,7 @@ fn contact(of: &Identity) -> ContactRow {
         access_sequence: 0,
         problem: None,
         poll: None,
+        blocked: None,
     }
 }
 

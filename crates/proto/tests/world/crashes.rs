@@ -17,7 +17,7 @@ const LONGEST: u64 = 200;
 
 impl World {
     /// Lets time pass, and restarts whoever crashed meanwhile.
-    fn run_restarting(&mut self, millis: u64) {
+    pub fn run_restarting(&mut self, millis: u64) {
         let until = self.now + millis;
         while self.now < until {
             self.run_for((until - self.now).min(SECOND));
@@ -36,7 +36,7 @@ impl World {
     }
 
     /// A client that repeats its call with the same key until it is answered.
-    fn insist(&mut self, who: Who, command: &Command, key: &str) -> Reply {
+    pub fn insist(&mut self, who: Who, command: &Command, key: &str) -> Reply {
         for _ in 0..5 {
             let request = self.ask(who, command.clone(), Some(key));
             for _ in 0..200 {

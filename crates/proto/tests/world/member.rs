@@ -5,6 +5,7 @@ use crate::LEASE;
 use crate::network::Relay;
 use porchlight_proto::event::{Event, Told};
 use porchlight_proto::input::{LiveNode, RequestId};
+use porchlight_proto::messaging::rows::{AccountRow, MessageRow, MessageState};
 use porchlight_proto::rows::{EventRow, Identity, SubscriptionState};
 use porchlight_proto::{Clock, CommandError, Config, Effect, Input, Node, Reply, Snapshot, Write};
 use porchlight_wire::beacon::VerifiedBeacon;
@@ -21,7 +22,9 @@ use porchlight_wire::sheet::VerifiedSheet;
 use porchlight_wire::shelf::{Shelf, ShelfLimits};
 use porchlight_wire::time::UnixMillis;
 use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 /// What a simulated node or relay keeps of others' records: more than any test needs.
 pub const SHELF: ShelfLimits = ShelfLimits {
@@ -104,6 +107,10 @@ pub struct Member {
     /// What its clients were told last of each contact.
     pub shown: BTreeMap<PrincipalId, Told>,
     pub last_alive: u64,
+    /// All messages ever kept, by number.
+    pub messages: BTreeMap<u64, MessageRow>,
+    /// How far messages of its own came.
+    pub message_states: BTreeMap<u64, MessageState>,
     /// The addresses that its process has asked for, one of each lookup.
     pub looked_up: BTreeSet<Place>,
     /// How many lookups it ever asked for.
@@ -144,6 +151,8 @@ impl Member {
                 dht_interval: 30_000,
                 external: Vec::new(),
                 card_addresses: true,
+                messages: true,
+                read_receipts: true,
                 follow: false,
                 seed_peers: relays.iter().map(|relay| relay.address.clone()).collect(),
                 mailboxes: 0,
@@ -178,6 +187,8 @@ impl Member {
             sheets: BTreeMap::new(),
             shown: BTreeMap::new(),
             last_alive: 0,
+            messages: BTreeMap::new(),
+            message_states: BTreeMap::new(),
             looked_up: BTreeSet::new(),
             lookups: 0,
             bodies: BTreeMap::new(),
@@ -293,8 +304,51 @@ impl Member {
                 Write::DeleteBody(mailbox, number) if self.mischief != Mischief::Repeats => {
                     self.bodies.remove(&(*mailbox, *number));
                 }
+                Write::PutMessage(row) => self.keep_message(row),
+                Write::PutMessageState(row) => self.message_comes_further(row.number, &row.state),
                 _ => {}
             }
+        }
+    }
+
+    /// Its disk is replaced by an older copy of it, what is kept beside the snapshot included.
+    pub fn go_back_to(&mut self, old: &Snapshot) {
+        self.disk = old.clone();
+        self.messages.retain(|number, _| *number <= old.newest_message);
+        self.message_states.retain(|number, _| *number <= old.newest_message);
+        self.history.retain(|row| row.number <= old.newest_event);
+        self.log.retain(|number, _| *number <= old.newest_event);
+        // Their meaning is another one now: sequences of an old copy may be used again.
+        self.records.clear();
+        self.sheets.clear();
+    }
+
+    /// A message is kept once, under the next number.
+    fn keep_message(&mut self, row: &MessageRow) {
+        let last = self.messages.keys().next_back().copied().unwrap_or(0);
+        assert_eq!(
+            row.number,
+            last + 1,
+            "messages of {} are numbered without a gap",
+            self.name
+        );
+        let twice = self
+            .messages
+            .values()
+            .any(|known| known.message.id == row.message.id && known.message.from == row.message.from);
+        assert!(!twice, "{} keeps a message twice", self.name);
+        self.messages.insert(row.number, row.clone());
+    }
+
+    /// Nothing comes after the end but that it was read.
+    fn message_comes_further(&mut self, number: u64, state: &MessageState) {
+        if let Some(known) = self.message_states.insert(number, state.clone()) {
+            let goes_on = !known.is_final() || (known == MessageState::Delivered && *state == MessageState::Read);
+            assert!(
+                goes_on,
+                "message {number} of {} went from {known:?} to {state:?}",
+                self.name
+            );
         }
     }
 
@@ -359,6 +413,25 @@ impl Member {
         );
         self.records.insert(place, beacon.clone());
     }
+}
+
+/// The Olm account of the member with this number, the same in all worlds of this process. vodozemac draws its own randomness,
+/// and two runs are to be compared.
+pub fn account(number: usize, config: &Config) -> AccountRow {
+    static ACCOUNTS: Mutex<Vec<AccountRow>> = Mutex::new(Vec::new());
+    let mut accounts = ACCOUNTS.lock().unwrap();
+    while accounts.len() <= number {
+        let mut rng = ChaCha20Rng::from_seed([9; 32]);
+        let clock = Clock {
+            unix: UnixMillis(crate::BEGINNING),
+            ..Clock::default()
+        };
+        let snapshot = Snapshot::new(identity(clock.unix, &mut rng));
+        let mut node = Node::restore(snapshot, config.clone(), [9; 32], clock);
+        let _ = node.handle(clock, Input::Start);
+        accounts.push(node.snapshot().account.clone().expect("a node makes its account"));
+    }
+    accounts[number].clone()
 }
 
 /// A new principal with one device.

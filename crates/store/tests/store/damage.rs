@@ -225,7 +225,7 @@ async fn a_newer_schema_is_refused_with_both_numbers_and_left_as_it_is() {
             error,
             OpenError::Newer {
                 found: 99,
-                known: 3,
+                known: 4,
                 ..
             }
         ),

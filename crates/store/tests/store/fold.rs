@@ -1,6 +1,6 @@
 //! What is loaded is what `Snapshot::apply` makes of the writes, however they are cut into commits.
 
-use crate::{Home, sample};
+use crate::{Home, messages, sample};
 use porchlight_proto::{Snapshot, Write};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -50,11 +50,26 @@ fn write(kind: u8, key: u64, seed: u64, newest: u64) -> Write {
         37 => Write::DeleteBody(sample::mailbox_id(key % 2), key),
         38 => Write::PutSpent(sample::spent(key, seed)),
         39 => Write::DeleteSpent(sample::mailbox_id(key % 2), sample::bytes(key)),
-        _ => Write::PutChosenRelays(sample::chosen(seed)),
+        40 => Write::PutChosenRelays(sample::chosen(seed)),
+        41 => Write::PutSession(messages::session(key, seed)),
+        42 => Write::DeleteSession(messages::session(key, seed).key),
+        43 => Write::PutOutbox(messages::outgoing(key, seed)),
+        44 => Write::DeleteOutbox(sample::id(key)),
+        45 => Write::PutSealed(messages::sealed(key, seed)),
+        46 => Write::DeleteSealed(sample::id(key)),
+        47 => Write::PutConversation(messages::conversation(key, seed)),
+        48 => Write::DeleteConversation(sample::principal(key)),
+        49 => Write::PutSeen(messages::seen(key, seed)),
+        50 => Write::DeleteSeen(messages::origin(key)),
+        51 => Write::PutHeld(messages::held(key, seed)),
+        52 => Write::DeleteHeld(messages::origin(key)),
+        53 => Write::PutMessage(messages::kept(key, seed)),
+        54 => Write::PutMessageState(messages::state(key, seed)),
+        _ => Write::PutAccount(messages::account(seed)),
     }
 }
 
-const KINDS: u8 = 41;
+const KINDS: u8 = 56;
 
 fn commits() -> impl Strategy<Value = Vec<Vec<(u8, u64, u64)>>> {
     let one = (0..KINDS, 0..4_u64, prop_oneof![0..1_000_u64, Just(u64::MAX / 2)]);
@@ -124,5 +139,5 @@ fn every_kind_of_write_is_tried() {
             shown.split(['(', ' ']).next().unwrap().to_owned()
         })
         .collect();
-    assert_eq!(kinds.len(), 39, "{kinds:?}");
+    assert_eq!(kinds.len(), 54, "{kinds:?}");
 }

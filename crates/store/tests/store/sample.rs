@@ -304,6 +304,7 @@ pub fn contact(key: u64, seed: u64) -> ContactRow {
         access_sequence: seed,
         problem: maybe(seed, 4, || FirstContactProblem::NotAdmitted),
         poll: maybe(seed, 5, || seed),
+        blocked: None,
     }
 }
 
@@ -543,6 +544,7 @@ pub fn answer(key: &str, seed: u64) -> AnswerRow {
             added: TODAY,
             waiting: 1,
             problem: None,
+            blocked: None,
             node: Some(node_address(seed).node),
             public: false,
         }),

@@ -53,14 +53,21 @@ fn message(from: &DeviceList, to: &DeviceList) -> Message {
     }
 }
 
-fn parcel(keys: &DeviceKeys, to: &DeviceKeys, message: Message) -> Parcel {
-    Parcel {
+fn plaintext(keys: &DeviceKeys, to: &DeviceKeys, message: Message) -> Plaintext {
+    Plaintext {
         from: message.from,
         from_device: keys.id(),
         to: message.to,
         to_device: to.id(),
-        gone: vec![RandomId::from_bytes([4; 16])],
-        body: ParcelBody::Message(Box::new(message)),
+        gone: vec![gone()],
+        body: PlaintextBody::Message(Box::new(message)),
+    }
+}
+
+const fn gone() -> Gone {
+    Gone {
+        id: RandomId::from_bytes([4; 16]),
+        previous: Some(RandomId::from_bytes([5; 16])),
     }
 }
 
@@ -70,8 +77,8 @@ fn rfc2779_4_1_2_to_4_1_8_a_message_says_all_that_it_has_to_and_survives_the_way
     let mut message = message(&alice, &bob);
     message.sign(&keys);
     message.check(NOW).unwrap();
-    let sent = parcel(&keys, &other, message.clone());
-    let came = Parcel::from_bytes(&sent.to_bytes()).unwrap();
+    let sent = plaintext(&keys, &other, message.clone());
+    let came = Plaintext::from_bytes(&sent.to_bytes()).unwrap();
     assert_eq!(came, sent);
     assert_eq!(message.text(), Some("<b>ja</b>"), "the first body that is text");
 }
@@ -104,7 +111,10 @@ fn rfc2779_5_4_9_a_signature_stands_for_what_was_said_and_for_nothing_else() {
     to_another.to = alice.principal;
     assert!(to_another.verify_signature(&alice, NOW).is_err());
     assert!(signed.verify_signature(&bob, NOW).is_err(), "by another principal");
-    assert!(signed.verify_signature(&alice, LATER).is_err(), "the device's time is over");
+    assert!(
+        signed.verify_signature(&alice, LATER).is_err(),
+        "the device's time is over"
+    );
     let mut by_another = message(&alice, &bob);
     by_another.sign(&other);
     assert!(by_another.verify_signature(&alice, NOW).is_err());
@@ -115,15 +125,25 @@ fn what_is_out_of_bounds_is_refused() {
     let ((_, alice), (_, bob)) = (person(1), person(2));
     let changes: [(&str, fn(&mut Message)); 14] = [
         ("no body", |message| message.bodies.clear()),
-        ("too many bodies", |message| message.bodies = vec![Body::text("x"); BODIES + 1]),
-        ("too large", |message| message.bodies[1].content = vec![b'x'; MESSAGE_BYTES]),
-        ("no media type", |message| message.bodies[1].media_type = "text".to_owned()),
-        ("no language", |message| message.bodies[0].lang = Some("de_AT".to_owned())),
+        ("too many bodies", |message| {
+            message.bodies = vec![Body::text("x"); BODIES + 1]
+        }),
+        ("too large", |message| {
+            message.bodies[1].content = vec![b'x'; MESSAGE_BYTES]
+        }),
+        ("no media type", |message| {
+            message.bodies[1].media_type = "text".to_owned()
+        }),
+        ("no language", |message| {
+            message.bodies[0].lang = Some("de_AT".to_owned())
+        }),
         ("no address", |message| message.reply_to = vec!["alice".to_owned()]),
         ("too many addresses", |message| {
             message.reply_to = vec!["im:a".to_owned(); REPLY_ADDRESSES + 1];
         }),
-        ("a long subject", |message| message.subject = Some("x".repeat(SUBJECT_BYTES + 1))),
+        ("a long subject", |message| {
+            message.subject = Some("x".repeat(SUBJECT_BYTES + 1))
+        }),
         ("a long header", |message| {
             message.headers.insert("a".to_owned(), "x".repeat(HEADER_BYTES + 1));
         }),
@@ -131,11 +151,15 @@ fn what_is_out_of_bounds_is_refused() {
             message.headers.insert("a b".to_owned(), String::new());
         }),
         ("too many headers", |message| {
-            message.headers = (0..=HEADERS).map(|number| (format!("h{number}"), String::new())).collect();
+            message.headers = (0..=HEADERS)
+                .map(|number| (format!("h{number}"), String::new()))
+                .collect();
         }),
         ("from the future", |message| message.created = NOW.plus(SKEW + 1)),
         ("for too long", |message| message.expires = NOW.plus(MESSAGE_LIFE + 1)),
-        ("expired when written", |message| message.expires = UnixMillis(NOW.0 - 1)),
+        ("expired when written", |message| {
+            message.expires = UnixMillis(NOW.0 - 1)
+        }),
     ];
     assert!(message(&alice, &bob).check(NOW).is_ok());
     for (what, change) in changes {
@@ -153,33 +177,33 @@ fn the_largest_message_fits_the_largest_envelope() {
     // A longer text has two more bytes of length before it.
     largest.bodies[1].content = vec![b'x'; room];
     largest.check(NOW).unwrap();
-    let mut sent = parcel(&keys, &other, largest);
-    sent.gone = vec![RandomId::from_bytes([4; 16]); GONE];
+    let mut sent = plaintext(&keys, &other, largest);
+    sent.gone = vec![gone(); GONE];
     let plaintext = sent.to_bytes();
-    assert!(Parcel::from_bytes(&plaintext).is_ok());
+    assert!(Plaintext::from_bytes(&plaintext).is_ok());
     // Olm adds less than 256 bytes, and eight devices' list and an identity beside it less than 3 KiB.
     assert!(plaintext.len() + 256 + 3_072 < 64_394);
 }
 
 #[test]
-fn lists_in_a_parcel_are_bounded() {
+fn lists_in_a_plaintext_are_bounded() {
     let ((keys, alice), (other, bob)) = (person(1), person(2));
-    let mut sent = parcel(&keys, &other, message(&alice, &bob));
-    sent.gone = vec![RandomId::from_bytes([4; 16]); GONE + 1];
-    assert!(Parcel::from_bytes(&sent.to_bytes()).is_err());
+    let mut sent = plaintext(&keys, &other, message(&alice, &bob));
+    sent.gone = vec![gone(); GONE + 1];
+    assert!(Plaintext::from_bytes(&sent.to_bytes()).is_err());
     sent.gone.clear();
-    sent.body = ParcelBody::Receipts(Receipts {
+    sent.body = PlaintextBody::Receipts(Receipts {
         delivered: Vec::new(),
         read: vec![RandomId::from_bytes([4; 16]); crate::limits::RECEIPTS + 1],
     });
-    assert!(Parcel::from_bytes(&sent.to_bytes()).is_err());
+    assert!(Plaintext::from_bytes(&sent.to_bytes()).is_err());
 }
 
 #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
 struct Vector {
     /// The seed of the signing device's keys: 64 bytes.
     device: String,
-    parcel: String,
+    plaintext: String,
     cose_sign1: String,
 }
 
@@ -189,24 +213,24 @@ fn vectors_are_as_committed() {
     let ((keys, alice), (other, bob)) = (person(1), person(2));
     let mut signed = message(&alice, &bob);
     signed.sign(&keys);
-    let receipts = Parcel {
+    let receipts = Plaintext {
         gone: Vec::new(),
-        body: ParcelBody::Receipts(Receipts {
+        body: PlaintextBody::Receipts(Receipts {
             delivered: vec![signed.id],
             read: Vec::new(),
         }),
-        ..parcel(&other, &keys, message(&bob, &alice))
+        ..plaintext(&other, &keys, message(&bob, &alice))
     };
     let made = vec![
         Vector {
             device: hex(keys.to_bytes().as_slice()),
             cose_sign1: hex(&signed.signature.as_ref().unwrap().to_bytes()),
-            parcel: hex(&parcel(&keys, &other, signed).to_bytes()),
+            plaintext: hex(&plaintext(&keys, &other, signed).to_bytes()),
         },
         Vector {
             device: hex(other.to_bytes().as_slice()),
             cose_sign1: String::new(),
-            parcel: hex(&receipts.to_bytes()),
+            plaintext: hex(&receipts.to_bytes()),
         },
     ];
     crate::vectors::check("message", &made);
@@ -215,18 +239,18 @@ fn vectors_are_as_committed() {
 proptest! {
     #[test]
     fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let _ = Parcel::from_bytes(&bytes);
+        let _ = Plaintext::from_bytes(&bytes);
         let _ = crate::content::Content::from_bytes(&bytes);
     }
 
     #[test]
-    fn an_altered_parcel_is_another_or_none(at in 0..1_000_usize, bit in 0..8_u8) {
+    fn an_altered_plaintext_is_another_or_none(at in 0..1_000_usize, bit in 0..8_u8) {
         let ((keys, alice), (other, bob)) = (person(1), person(2));
-        let sent = parcel(&keys, &other, message(&alice, &bob));
+        let sent = plaintext(&keys, &other, message(&alice, &bob));
         let mut bytes = sent.to_bytes();
         let at = at % bytes.len();
         bytes[at] ^= 1 << bit;
-        if let Ok(came) = Parcel::from_bytes(&bytes) {
+        if let Ok(came) = Plaintext::from_bytes(&bytes) {
             prop_assert_ne!(came, sent);
         }
     }

@@ -1,0 +1,466 @@
+//! Instant messages (RFC 2778 section 2.2): what local clients ask for, and what holds while the node is up. `outbox` brings
+//! messages to their recipients, `inbox` takes in what comes, `session` is Olm.
+//!
+//! A message is accepted from a client, or from another node, by one transaction: its row, the session it was encrypted with,
+//! and the event that tells of it. Nothing speaks of it before.
+
+mod inbox;
+mod outbox;
+pub mod rows;
+mod session;
+
+use crate::clock::Instant;
+use crate::event::{Event, MessageChange};
+use crate::input::{CommandError, NewMessage, Reply};
+use crate::limits::{FALLBACK_LIFE, GONE_KEPT, MESSAGE_DEFAULT_LIFE, OUTBOX, OUTBOX_PER_CONTACT};
+use crate::node::Node;
+use crate::rows::ContactRow;
+use crate::step::Write;
+use outbox::{Peer, Sending};
+use porchlight_wire::card::OlmKeys;
+use porchlight_wire::ids::{DeviceId, PrincipalId, RandomId};
+use porchlight_wire::message::{Gone, Message};
+use porchlight_wire::time::UnixMillis;
+use rows::{
+    ConversationRow, DeliveryPolicy, FailureReason, MessageRow, MessageState, MessageStateRow, Origin, OutboxRow,
+    SessionKey,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How messaging goes. Volatile: after a restart everything that waits is due at once.
+#[derive(Debug, Default)]
+pub(crate) struct Messaging {
+    /// Contacts for whom something waits.
+    peers: BTreeMap<PrincipalId, Peer>,
+    /// What was sent and not answered yet.
+    sending: BTreeMap<crate::input::ExchangeId, Sending>,
+    /// When messages of ours expire.
+    expiries: BTreeSet<(UnixMillis, RandomId)>,
+    /// Which message came in an Olm message.
+    hashes: BTreeMap<[u8; 16], Origin>,
+    /// When what was accepted need not be remembered any more.
+    forgets: BTreeSet<(UnixMillis, Origin)>,
+    /// When sessions with a device were last given up.
+    resets: BTreeMap<DeviceId, Instant>,
+}
+
+impl Node {
+    /// Takes up what is on disk.
+    pub(crate) fn restore_messages(&mut self) {
+        let waiting: Vec<(PrincipalId, u64, RandomId, UnixMillis)> = self
+            .disk
+            .outbox
+            .values()
+            .map(|row| (row.message.to, row.number, row.message.id, row.message.expires))
+            .collect();
+        for (to, number, id, expires) in waiting {
+            self.messaging.peers.entry(to).or_default().waiting.insert(number, id);
+            self.messaging.expiries.insert((expires, id));
+        }
+        let owing: Vec<PrincipalId> = self
+            .disk
+            .conversations
+            .values()
+            .filter(|row| !row.owed.is_empty())
+            .map(|row| row.principal)
+            .collect();
+        for to in owing {
+            self.messaging.peers.entry(to).or_default().owes = true;
+        }
+        for row in self.disk.seen.values() {
+            self.messaging.hashes.insert(row.hash, row.origin);
+            self.messaging.forgets.insert((row.until, row.origin));
+        }
+    }
+
+    /// Makes the Olm account of a home that has none, and replaces the fallback key when it is old.
+    pub(crate) fn keep_account(&mut self) {
+        if !self.config.messages {
+            return;
+        }
+        let now = self.clock.unix;
+        let made = match &self.disk.account {
+            None => session::new_account(now),
+            Some(row) if row.fallback_since.plus(FALLBACK_LIFE) <= now => session::rotate_fallback(row, now),
+            Some(_) => return,
+        };
+        match made {
+            Ok(row) => {
+                self.write(Write::PutAccount(row));
+                self.touch_card();
+            }
+            Err(error) => tracing::error!(%error, "no Olm account could be made: this node takes no messages"),
+        }
+    }
+
+    /// What begins a session with this device: stands in its card.
+    pub(crate) fn own_olm_keys(&self) -> Option<OlmKeys> {
+        let account = self.disk.account.as_ref().filter(|_| self.config.messages)?;
+        Some(OlmKeys {
+            identity: account.identity,
+            fallback: account.fallback,
+        })
+    }
+
+    /// Does what has become due.
+    pub(crate) fn messages_due(&mut self) {
+        self.keep_account();
+        self.expire_messages();
+        self.forget_seen();
+        self.show_held();
+        self.send_due();
+    }
+
+    /// When [`messages_due`](Self::messages_due) has something to do next.
+    pub(crate) fn next_message(&self) -> Option<Instant> {
+        let now = self.clock.unix;
+        let account = self
+            .disk
+            .account
+            .as_ref()
+            .filter(|_| self.config.messages)
+            .map(|row| self.instant_of(row.fallback_since.plus(FALLBACK_LIFE)));
+        let expiry = self.messaging.expiries.first().map(|(at, _)| self.instant_of(*at));
+        let held = self.next_held();
+        debug_assert!(now.0 > 0, "the wall clock was read");
+        [account, expiry, held, self.next_send()].into_iter().flatten().min()
+    }
+
+    /// `Command::SendMessage`.
+    pub(crate) fn command_send_message(&mut self, new: NewMessage) -> Result<Reply, CommandError> {
+        if !self.config.messages {
+            return Err(CommandError::MessagesOff);
+        }
+        let contact = self.find_contact(&new.contact)?.clone();
+        let takes = self
+            .card_of(&contact.principal)
+            .is_none_or(|card| card.bundle.olm.is_some());
+        if contact.is_public_only() {
+            return Err(CommandError::Stranger { name: contact.name });
+        }
+        if !takes {
+            return Err(CommandError::TakesNoMessages { name: contact.name });
+        }
+        let full = |what: &str, limit: usize| CommandError::Full {
+            what: what.to_owned(),
+            limit,
+        };
+        if self.disk.outbox.len() >= OUTBOX {
+            return Err(full("message that waits to be delivered", OUTBOX));
+        }
+        let waiting = self
+            .disk
+            .outbox
+            .values()
+            .filter(|row| row.message.to == contact.principal);
+        if waiting.count() >= OUTBOX_PER_CONTACT {
+            return Err(full("message that waits for one contact", OUTBOX_PER_CONTACT));
+        }
+        let mut conversation = self.conversation(&contact.principal);
+        let now = self.clock.unix;
+        let mut message = Message {
+            id: self.random_id(),
+            from: self.disk.identity.principal,
+            to: contact.principal,
+            reply_to: new.reply_to,
+            created: now,
+            expires: now.plus(new.expires_in.unwrap_or(MESSAGE_DEFAULT_LIFE)),
+            subject: new.subject,
+            thread: new.thread,
+            in_reply_to: new.in_reply_to,
+            bodies: new.bodies,
+            headers: new.headers,
+            previous: conversation.last_sent,
+            signature: None,
+        };
+        if new.sign {
+            message.sign(&self.disk.identity.device);
+        }
+        message.check(now).map_err(|error| CommandError::Invalid {
+            what: "the message".to_owned(),
+            expected: "one within its bounds".to_owned(),
+            got: error.to_string(),
+        })?;
+        let number = self.disk.newest_message.saturating_add(1);
+        conversation.last_sent = Some(message.id);
+        self.write(Write::PutConversation(conversation));
+        let row = OutboxRow {
+            message: message.clone(),
+            number,
+            policy: DeliveryPolicy {
+                direct_only: new.direct_only,
+            },
+            state: MessageState::Queued,
+        };
+        self.write(Write::PutMessage(MessageRow {
+            number,
+            contact: contact.principal,
+            outgoing: true,
+            message: message.clone(),
+            at: now,
+            after_gap: false,
+            signed_by: new.sign.then(|| self.disk.identity.device.id()),
+        }));
+        self.messaging.expiries.insert((message.expires, message.id));
+        let peer = self.messaging.peers.entry(contact.principal).or_default();
+        peer.waiting.insert(number, message.id);
+        self.write(Write::PutOutbox(row.clone()));
+        self.tell_state(&row);
+        Ok(Reply::MessageQueued {
+            contact: contact.name,
+            principal: contact.principal,
+            message: message.id,
+            number,
+            expires: message.expires,
+        })
+    }
+
+    /// `Command::CancelMessage`.
+    pub(crate) fn command_cancel_message(&mut self, id: &RandomId) -> Result<Reply, CommandError> {
+        let Some(row) = self.disk.outbox.get(id).cloned() else {
+            return Err(CommandError::NotFound {
+                what: "message that waits to be delivered".to_owned(),
+                name: id.to_string(),
+            });
+        };
+        let may_have_arrived = row.state != MessageState::Queued || self.is_in_flight(id);
+        self.finish(id, MessageState::Cancelled);
+        Ok(Reply::MessageCancelled {
+            message: *id,
+            may_have_arrived,
+        })
+    }
+
+    /// `Command::RetryMessages`: everything that waits for a contact, or for all, is offered now.
+    pub(crate) fn command_retry_messages(&mut self, contact: Option<&str>) -> Result<Reply, CommandError> {
+        let only = match contact {
+            Some(name) => Some(self.find_contact(name)?.principal),
+            None => None,
+        };
+        let whom: Vec<PrincipalId> = self
+            .messaging
+            .peers
+            .keys()
+            .filter(|principal| only.is_none_or(|only| only == **principal))
+            .copied()
+            .collect();
+        for principal in &whom {
+            self.messages_due_to(principal);
+            self.look_for_card(principal);
+        }
+        let waiting = self
+            .disk
+            .outbox
+            .values()
+            .filter(|row| only.is_none_or(|only| only == row.message.to))
+            .count();
+        Ok(Reply::MessagesRetried { waiting })
+    }
+
+    /// `Command::ListOutbox`.
+    pub(crate) fn command_list_outbox(&self) -> Reply {
+        let mut rows: Vec<OutboxRow> = self.disk.outbox.values().cloned().collect();
+        rows.sort_by_key(|row| row.number);
+        let named = rows.into_iter().map(|row| {
+            let name = self.name_of(&row.message.to);
+            (name, row)
+        });
+        Reply::Outbox(named.collect())
+    }
+
+    /// `Command::MarkRead`: everything of a contact up to a number.
+    pub(crate) fn command_mark_read(&mut self, contact: &str, up_to: Option<u64>) -> Result<Reply, CommandError> {
+        let contact = self.find_contact(contact)?.clone();
+        let mut row = self.conversation(&contact.principal);
+        let up_to = up_to.unwrap_or(self.disk.newest_message).min(self.disk.newest_message);
+        let read: Vec<RandomId> = row
+            .unread
+            .iter()
+            .filter(|(_, number)| *number <= up_to)
+            .map(|(id, _)| *id)
+            .collect();
+        row.unread.retain(|(_, number)| *number > up_to);
+        row.unread_count = if row.unread.is_empty() {
+            0
+        } else {
+            u64::try_from(row.unread.len()).unwrap_or(u64::MAX)
+        };
+        if up_to > row.read_to {
+            row.read_to = up_to;
+            if self.config.read_receipts {
+                row.owed.read.extend(read.iter().copied());
+                self.messaging.peers.entry(contact.principal).or_default().owes |= !read.is_empty();
+            }
+            self.write(Write::PutConversation(row.clone()));
+        }
+        Ok(Reply::MarkedRead {
+            contact: contact.name,
+            read: read.len(),
+            unread: row.unread_count,
+        })
+    }
+
+    /// `Command::ListConversations`: with whom messages were exchanged, and how many of theirs are unread.
+    pub(crate) fn command_list_conversations(&self) -> Reply {
+        let rows = self.disk.conversations.values().map(|row| {
+            (
+                self.name_of(&row.principal),
+                row.principal,
+                row.unread_count,
+                row.read_to,
+            )
+        });
+        Reply::Conversations(rows.collect())
+    }
+
+    /// `Command::BlockContact`.
+    pub(crate) fn command_block(&mut self, contact: &str, politely: bool) -> Result<Reply, CommandError> {
+        let row = self.find_contact(contact)?.clone();
+        self.put_contact(ContactRow {
+            blocked: Some(politely),
+            ..row.clone()
+        });
+        let row = self.find_contact(&row.name)?;
+        Ok(Reply::Contact(self.contact_info(row)))
+    }
+
+    /// `Command::UnblockContact`.
+    pub(crate) fn command_unblock(&mut self, contact: &str) -> Result<Reply, CommandError> {
+        let row = self.find_contact(contact)?.clone();
+        self.put_contact(ContactRow {
+            blocked: None,
+            ..row.clone()
+        });
+        let row = self.find_contact(&row.name)?;
+        Ok(Reply::Contact(self.contact_info(row)))
+    }
+
+    /// A contact was removed: nothing goes to them any more, and what came is kept.
+    pub(crate) fn end_messages(&mut self, principal: &PrincipalId) {
+        let waiting: Vec<RandomId> = self
+            .disk
+            .outbox
+            .values()
+            .filter(|row| row.message.to == *principal)
+            .map(|row| row.message.id)
+            .collect();
+        for id in waiting {
+            self.finish(&id, MessageState::Failed(FailureReason::Removed));
+        }
+        let sessions: Vec<SessionKey> = self
+            .disk
+            .sessions
+            .values()
+            .filter(|row| row.principal == *principal)
+            .map(|row| row.key)
+            .collect();
+        for key in sessions {
+            self.write(Write::DeleteSession(key));
+        }
+        let held: Vec<Origin> = self
+            .disk
+            .held
+            .values()
+            .filter(|row| row.message.from == *principal)
+            .map(|row| row.origin)
+            .collect();
+        for origin in held {
+            self.write(Write::DeleteHeld(origin));
+        }
+        if self.disk.conversations.contains_key(principal) {
+            self.write(Write::DeleteConversation(*principal));
+        }
+        self.messaging.peers.remove(principal);
+    }
+
+    /// A message of ours has come to its end.
+    fn finish(&mut self, id: &RandomId, state: MessageState) {
+        let Some(mut row) = self.disk.outbox.get(id).cloned() else {
+            return;
+        };
+        row.state = state;
+        self.write(Write::DeleteOutbox(*id));
+        if self.disk.sealed.contains_key(id) {
+            self.write(Write::DeleteSealed(*id));
+        }
+        self.messaging.expiries.remove(&(row.message.expires, *id));
+        if let Some(peer) = self.messaging.peers.get_mut(&row.message.to) {
+            peer.forget(row.number);
+        }
+        let mut conversation = self.conversation(&row.message.to);
+        if row.state == MessageState::Delivered {
+            conversation.gone.retain(|(_, since)| *since >= row.number);
+            conversation.unread_there.push((*id, row.number));
+            keep_newest(&mut conversation.unread_there);
+        } else {
+            let gone = Gone {
+                id: *id,
+                previous: row.message.previous,
+            };
+            conversation.gone.push((gone, self.disk.newest_message));
+            keep_newest(&mut conversation.gone);
+            self.seal_anew_after(&row);
+        }
+        self.write(Write::PutConversation(conversation));
+        self.tell_state(&row);
+    }
+
+    /// What was sealed before one went that it follows does not say so yet: where it still waits, it is sealed anew.
+    fn seal_anew_after(&mut self, gone: &OutboxRow) {
+        let Some(peer) = self.messaging.peers.get(&gone.message.to) else {
+            return;
+        };
+        let sealed: Vec<RandomId> = peer
+            .after(gone.number)
+            .filter(|id| self.disk.sealed.contains_key(id))
+            .collect();
+        for id in sealed {
+            self.write(Write::DeleteSealed(id));
+        }
+    }
+
+    /// Keeps how far a message of ours has come, and tells of it.
+    fn tell_state(&mut self, row: &OutboxRow) {
+        self.write(Write::PutMessageState(MessageStateRow {
+            number: row.number,
+            state: row.state.clone(),
+            since: self.clock.unix,
+        }));
+        let event = Event::MessageChanged(MessageChange {
+            contact: self.name_of(&row.message.to),
+            principal: row.message.to,
+            message: row.message.id,
+            number: row.number,
+            state: row.state.clone(),
+        });
+        self.tell(event);
+    }
+
+    fn expire_messages(&mut self) {
+        while let Some((at, id)) = self.messaging.expiries.first().copied()
+            && at <= self.clock.unix
+        {
+            self.messaging.expiries.pop_first();
+            self.finish(&id, MessageState::Expired);
+        }
+    }
+
+    /// The conversation with a contact, or one that begins.
+    fn conversation(&self, principal: &PrincipalId) -> ConversationRow {
+        let known = self.disk.conversations.get(principal);
+        known.cloned().unwrap_or_else(|| ConversationRow::new(*principal))
+    }
+
+    fn name_of(&self, principal: &PrincipalId) -> String {
+        let contact = self.disk.contacts.get(principal);
+        contact.map_or_else(|| principal.short(), |contact| contact.name.clone())
+    }
+}
+
+/// Lists that are kept for what may still refer to them stay short: the oldest go first.
+fn keep_newest<T>(list: &mut Vec<T>) {
+    if list.len() > GONE_KEPT {
+        let over = list.len() - GONE_KEPT;
+        list.drain(..over);
+    }
+}

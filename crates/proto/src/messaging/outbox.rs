@@ -1,0 +1,627 @@
+//! Messages on their way: encrypted once, offered until a receipt comes or their time is over, in order and a few at a time to
+//! each contact. Receipts that we owe go the same way. A transport that took a message is not a receipt.
+
+use super::rows::{ConversationRow, FailureReason, MessageState, OutboxRow, Owed, SealedRow, SessionKey, SessionRow};
+use super::session::{self, is_pre_key};
+use crate::clock::Instant;
+use crate::event::FirstContactProblem;
+use crate::input::ExchangeId;
+use crate::limits::{
+    GONE_KEPT, MESSAGES_IN_FLIGHT, MESSAGES_IN_FLIGHT_EACH, RECEIPT_WAIT, RECEIPT_WAIT_LAST, RESET_SPACING,
+    RETRY_FIRST, RETRY_LAST, SESSIONS_EACH,
+};
+use crate::node::Node;
+use crate::step::{Effect, Write};
+use porchlight_wire::content::{Content, OlmIdentity, OlmPacket};
+use porchlight_wire::envelope;
+use porchlight_wire::frame::{Admission, Refusal, Request, Response};
+use porchlight_wire::ids::{DeviceId, PrincipalId, RandomId};
+use porchlight_wire::letter::LetterBody;
+use porchlight_wire::limits::{GONE, RECEIPTS};
+use porchlight_wire::message::{Gone, Plaintext, PlaintextBody, Receipts};
+use rand_core::Rng;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What waits for one contact.
+#[derive(Debug, Default)]
+pub(crate) struct Peer {
+    /// Messages to be offered, by number.
+    pub(super) waiting: BTreeMap<u64, RandomId>,
+    /// Messages that are being offered.
+    in_flight: BTreeMap<u64, RandomId>,
+    /// Messages that were taken, and when they are offered again if no receipt comes.
+    taken: BTreeMap<u64, Taken>,
+    /// How often a message was taken.
+    times: BTreeMap<u64, u32>,
+    /// Whether receipts are owed.
+    pub(super) owes: bool,
+    /// Whether some are being offered.
+    owing: bool,
+    /// Nothing is offered before.
+    not_before: Instant,
+    tries: u32,
+}
+
+#[derive(Debug)]
+struct Taken {
+    id: RandomId,
+    again: Instant,
+}
+
+impl Peer {
+    /// A message needs nothing any more.
+    pub(super) fn forget(&mut self, number: u64) {
+        self.waiting.remove(&number);
+        self.in_flight.remove(&number);
+        self.taken.remove(&number);
+        self.times.remove(&number);
+    }
+
+    /// Messages after this one that were not taken yet.
+    pub(super) fn after(&self, number: u64) -> impl Iterator<Item = RandomId> {
+        let waiting = self.waiting.range(number..);
+        waiting.chain(self.in_flight.range(number..)).map(|(_, id)| *id)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.in_flight.is_empty() && self.taken.is_empty() && !self.owes && !self.owing
+    }
+
+    fn wants_to_send(&self) -> bool {
+        (!self.waiting.is_empty() && self.in_flight.len() < MESSAGES_IN_FLIGHT_EACH) || (self.owes && !self.owing)
+    }
+}
+
+/// What was sent and is not answered yet.
+#[derive(Debug)]
+pub(crate) enum Sending {
+    /// A message.
+    Message {
+        to: PrincipalId,
+        number: u64,
+        id: RandomId,
+        session: SessionKey,
+    },
+    /// Receipts.
+    Receipts {
+        to: PrincipalId,
+        receipts: Owed,
+        session: SessionKey,
+    },
+}
+
+impl Node {
+    /// Everything that waits for `to` can be offered now.
+    pub(crate) fn messages_due_to(&mut self, to: &PrincipalId) {
+        if let Some(peer) = self.messaging.peers.get_mut(to) {
+            peer.not_before = Instant(0);
+            peer.tries = 0;
+        }
+    }
+
+    /// Whether a message or a receipt waits for somebody.
+    pub(crate) fn waits_for(&self, to: &PrincipalId) -> bool {
+        self.messaging.peers.contains_key(to)
+    }
+
+    /// Whether a message is being offered.
+    pub(super) fn is_in_flight(&self, id: &RandomId) -> bool {
+        let mut sending = self.messaging.sending.values();
+        sending.any(|sending| matches!(sending, Sending::Message { id: sent, .. } if sent == id))
+    }
+
+    /// Offers what is due.
+    pub(super) fn send_due(&mut self) {
+        let now = self.clock.instant;
+        let all: Vec<PrincipalId> = self.messaging.peers.keys().copied().collect();
+        for to in all {
+            if let Some(peer) = self.messaging.peers.get_mut(&to) {
+                let again: Vec<u64> = peer
+                    .taken
+                    .iter()
+                    .filter(|(_, taken)| taken.again <= now)
+                    .map(|(number, _)| *number)
+                    .collect();
+                for number in again {
+                    if let Some(taken) = peer.taken.remove(&number) {
+                        peer.waiting.insert(number, taken.id);
+                    }
+                }
+                if peer.is_idle() {
+                    self.messaging.peers.remove(&to);
+                    continue;
+                }
+            }
+            self.send_to(&to);
+        }
+    }
+
+    /// When [`send_due`](Self::send_due) has something to do next.
+    pub(super) fn next_send(&self) -> Option<Instant> {
+        let full = self.messaging.sending.len() >= MESSAGES_IN_FLIGHT;
+        let peers = self.messaging.peers.values();
+        peers
+            .flat_map(|peer| {
+                let offer = (!full && peer.wants_to_send()).then_some(peer.not_before);
+                let again = peer.taken.values().map(|taken| taken.again).min();
+                [offer, again]
+            })
+            .flatten()
+            .min()
+    }
+
+    fn send_to(&mut self, to: &PrincipalId) {
+        loop {
+            let Some(peer) = self.messaging.peers.get(to) else {
+                return;
+            };
+            if !peer.wants_to_send()
+                || peer.not_before > self.clock.instant
+                || self.messaging.sending.len() >= MESSAGES_IN_FLIGHT
+            {
+                return;
+            }
+            let sent = if peer.owes && !peer.owing {
+                self.send_receipts(to)
+            } else {
+                let first = peer.waiting.first_key_value().map(|(number, id)| (*number, *id));
+                first.is_some_and(|(number, id)| self.send_message(to, number, id))
+            };
+            if !sent {
+                self.send_later(to);
+                return;
+            }
+        }
+    }
+
+    /// Offers one message. False if it cannot be offered now.
+    fn send_message(&mut self, to: &PrincipalId, number: u64, id: RandomId) -> bool {
+        let Some(row) = self.disk.outbox.get(&id).cloned() else {
+            if let Some(peer) = self.messaging.peers.get_mut(to) {
+                peer.forget(number);
+            }
+            return true;
+        };
+        let Some((node, addresses)) = self.node_of(to) else {
+            return false;
+        };
+        let Some(sealed) = self.sealed(&row) else {
+            return false;
+        };
+        let exchange = ExchangeId(self.next_id());
+        self.messaging.sending.insert(
+            exchange,
+            Sending::Message {
+                to: *to,
+                number,
+                id,
+                session: sealed.session,
+            },
+        );
+        if let Some(peer) = self.messaging.peers.get_mut(to) {
+            peer.waiting.remove(&number);
+            peer.in_flight.insert(number, id);
+        }
+        self.step.effect(Effect::Request {
+            exchange,
+            to: node,
+            addresses,
+            request: Request::Deliver {
+                admission: Admission::Open,
+                envelope: sealed.envelope.into_vec(),
+            },
+        });
+        true
+    }
+
+    /// The message as it is sent: encrypted at the first try, and the same bytes at each later one.
+    fn sealed(&mut self, row: &OutboxRow) -> Option<SealedRow> {
+        if let Some(sealed) = self.disk.sealed.get(&row.message.id) {
+            return Some(sealed.clone());
+        }
+        let conversation = self.disk.conversations.get(&row.message.to);
+        let gone = conversation.map_or_else(Vec::new, |conversation| {
+            let newest = conversation.gone.iter().rev().take(GONE);
+            newest.map(|(gone, _)| *gone).collect()
+        });
+        let body = PlaintextBody::Message(Box::new(row.message.clone()));
+        let (session, envelope) = self.encrypt(&row.message.to, gone, body)?;
+        let sealed = SealedRow {
+            id: row.message.id,
+            session,
+            envelope: envelope.into(),
+        };
+        self.write(Write::PutSealed(sealed.clone()));
+        Some(sealed)
+    }
+
+    /// Encrypts for the device in a contact's card, and seals. What of the session was used up is written with it.
+    fn encrypt(&mut self, to: &PrincipalId, gone: Vec<Gone>, body: PlaintextBody) -> Option<(SessionKey, Vec<u8>)> {
+        let card = self.card_of(to)?.clone();
+        let device = card.bundle.device;
+        let session = match self.session_to_write(&device) {
+            Some(row) => row,
+            None => {
+                let account = self.disk.account.as_ref()?;
+                session::begin(account, *to, device, &card.bundle.olm?, self.clock.unix)
+                    .inspect_err(|error| tracing::warn!(%error, "no session begins with a contact's device"))
+                    .ok()?
+            }
+        };
+        let identity = &self.disk.identity;
+        let plaintext = Plaintext {
+            from: identity.principal,
+            from_device: identity.device.id(),
+            to: *to,
+            to_device: device,
+            gone,
+            body,
+        };
+        let (session, message) = session::write(&session, &plaintext.to_bytes())
+            .inspect_err(|error| tracing::error!(%error, "a session cannot be written with"))
+            .ok()?;
+        let key = self.disk.account.as_ref()?.identity;
+        let packet = OlmPacket {
+            device: identity.device.id(),
+            identity: is_pre_key(&message).then(|| OlmIdentity::sign(key, &identity.device, &identity.devices)),
+            message,
+        };
+        let content = Content::Olm(packet).to_bytes();
+        let envelope = envelope::seal(&card.bundle.envelope_key, &content, &mut self.rng)
+            .inspect_err(|error| tracing::error!(%error, "a message of ours cannot be sealed"))
+            .ok()?;
+        let key = session.key;
+        self.keep_session(session);
+        Some((key, envelope))
+    }
+
+    /// The session to write to a device with: the one that was heard last, so that both ends come to use the same one.
+    fn session_to_write(&self, device: &DeviceId) -> Option<SessionRow> {
+        self.sessions_with(device)
+            .filter(|row| !row.broken)
+            .max_by_key(|row| (row.heard, row.began, row.key))
+            .cloned()
+    }
+
+    /// All sessions with a device.
+    pub(super) fn sessions_with(&self, device: &DeviceId) -> impl Iterator<Item = &SessionRow> + use<'_> {
+        let from = SessionKey {
+            device: *device,
+            session: [0; 32],
+        };
+        let to = SessionKey {
+            device: *device,
+            session: [0xff; 32],
+        };
+        self.disk.sessions.range(from..=to).map(|(_, row)| row)
+    }
+
+    /// Writes a session, and drops those with the same device that were not heard for longest, if there are too many.
+    pub(super) fn keep_session(&mut self, row: SessionRow) {
+        let key = row.key;
+        self.write(Write::PutSession(row));
+        let mut rows: Vec<(bool, Option<_>, _, SessionKey)> = self
+            .sessions_with(&key.device)
+            .filter(|row| row.key != key)
+            .map(|row| (!row.broken, row.heard, row.began, row.key))
+            .collect();
+        rows.sort_unstable();
+        let over = (rows.len() + 1).saturating_sub(SESSIONS_EACH);
+        for (_, _, _, key) in rows.into_iter().take(over) {
+            self.write(Write::DeleteSession(key));
+        }
+    }
+
+    /// Offers receipts. False if they cannot be offered now.
+    fn send_receipts(&mut self, to: &PrincipalId) -> bool {
+        let owed = self.disk.conversations.get(to).map(|row| row.owed.clone());
+        let Some(owed) = owed.filter(|owed| !owed.is_empty()) else {
+            if let Some(peer) = self.messaging.peers.get_mut(to) {
+                peer.owes = false;
+            }
+            return true;
+        };
+        let Some((node, addresses)) = self.node_of(to) else {
+            return false;
+        };
+        let receipts = Owed {
+            delivered: owed.delivered.into_iter().take(RECEIPTS).collect(),
+            read: owed.read.into_iter().take(RECEIPTS).collect(),
+        };
+        let body = PlaintextBody::Receipts(Receipts {
+            delivered: receipts.delivered.iter().copied().collect(),
+            read: receipts.read.iter().copied().collect(),
+        });
+        let Some((session, envelope)) = self.encrypt(to, Vec::new(), body) else {
+            return false;
+        };
+        let exchange = ExchangeId(self.next_id());
+        self.messaging.sending.insert(
+            exchange,
+            Sending::Receipts {
+                to: *to,
+                receipts,
+                session,
+            },
+        );
+        if let Some(peer) = self.messaging.peers.get_mut(to) {
+            peer.owing = true;
+        }
+        self.step.effect(Effect::Request {
+            exchange,
+            to: node,
+            addresses,
+            request: Request::Deliver {
+                admission: Admission::Open,
+                envelope,
+            },
+        });
+        true
+    }
+
+    /// Waits before the next try: twice as long each time, with jitter; and asks where the recipient is now.
+    fn send_later(&mut self, to: &PrincipalId) {
+        let jitter = u64::from(self.rng.next_u32() % 1_000);
+        let now = self.clock.instant;
+        if let Some(peer) = self.messaging.peers.get_mut(to) {
+            let wait = RETRY_FIRST.saturating_mul(1 << peer.tries.min(10)).min(RETRY_LAST);
+            peer.tries = peer.tries.saturating_add(1);
+            peer.not_before = now.plus(wait / 2 + wait / 2 * jitter / 1_000);
+        }
+        self.ask_for_card(to);
+    }
+
+    /// One of our exchanges about messages was answered. False if it was none of those.
+    pub(crate) fn on_message_response(&mut self, exchange: ExchangeId, response: &Response) -> bool {
+        let Some(sending) = self.messaging.sending.remove(&exchange) else {
+            return false;
+        };
+        match sending {
+            Sending::Message {
+                to,
+                number,
+                id,
+                session,
+            } => self.on_message_answered(&to, number, id, session, response),
+            Sending::Receipts { to, receipts, session } => self.on_receipts_answered(&to, &receipts, session, response),
+        }
+        true
+    }
+
+    /// One of our exchanges about messages will not be answered. False if it was none of those.
+    pub(crate) fn on_message_failed(&mut self, exchange: ExchangeId) -> bool {
+        let Some(sending) = self.messaging.sending.remove(&exchange) else {
+            return false;
+        };
+        match sending {
+            Sending::Message { to, number, id, .. } => self.offer_again(&to, number, id),
+            Sending::Receipts { to, .. } => {
+                if let Some(peer) = self.messaging.peers.get_mut(&to) {
+                    peer.owing = false;
+                }
+                self.back_off(&to);
+            }
+        }
+        true
+    }
+
+    fn offer_again(&mut self, to: &PrincipalId, number: u64, id: RandomId) {
+        if let Some(peer) = self.messaging.peers.get_mut(to)
+            && peer.in_flight.remove(&number).is_some()
+        {
+            peer.waiting.insert(number, id);
+        }
+        self.back_off(to);
+    }
+
+    /// Several exchanges that fail together are one failure.
+    fn back_off(&mut self, to: &PrincipalId) {
+        let waits = self
+            .messaging
+            .peers
+            .get(to)
+            .is_some_and(|peer| peer.not_before > self.clock.instant);
+        if !waits {
+            self.send_later(to);
+        }
+    }
+
+    fn on_message_answered(
+        &mut self,
+        to: &PrincipalId,
+        number: u64,
+        id: RandomId,
+        session: SessionKey,
+        response: &Response,
+    ) {
+        match response {
+            Response::Delivered {} => self.on_message_taken(to, number, id),
+            Response::Refused { reason } => match reason {
+                Refusal::CannotOpen => {
+                    self.give_up_session(to, session);
+                    self.offer_again(to, number, id);
+                }
+                // They may not have read our introduction yet.
+                Refusal::NotAdmitted if self.is_introducing(to) => self.offer_again(to, number, id),
+                Refusal::NotAdmitted => self.finish(&id, MessageState::Failed(FailureReason::NotAdmitted)),
+                Refusal::Blocked => self.finish(&id, MessageState::Failed(FailureReason::Refused)),
+                Refusal::Invalid => self.finish(&id, MessageState::Failed(FailureReason::Invalid)),
+                Refusal::InviteUsedUp
+                | Refusal::InviteExpired
+                | Refusal::Outdated
+                | Refusal::Full
+                | Refusal::TooMany
+                | Refusal::NotServed
+                | Refusal::Malformed
+                | Refusal::Stamp
+                | Refusal::Time
+                | Refusal::Size
+                | Refusal::Quota
+                | Refusal::NoMailbox => self.offer_again(to, number, id),
+            },
+            Response::RecordKept {}
+            | Response::Record { .. }
+            | Response::RelayList { .. }
+            | Response::MailboxStored { .. }
+            | Response::MailboxRegistered { .. }
+            | Response::MailboxList { .. }
+            | Response::MailboxEnvelopes { .. }
+            | Response::MailboxDone {} => self.offer_again(to, number, id),
+        }
+    }
+
+    /// Their node has it on disk. Only a receipt says so end to end; it is offered again if none comes.
+    fn on_message_taken(&mut self, to: &PrincipalId, number: u64, id: RandomId) {
+        let now = self.clock.instant;
+        let Some(peer) = self.messaging.peers.get_mut(to) else {
+            return;
+        };
+        peer.tries = 0;
+        if peer.in_flight.remove(&number).is_none() {
+            // The receipt was faster.
+            return;
+        }
+        let times = peer.times.entry(number).or_default();
+        let wait = RECEIPT_WAIT
+            .saturating_mul(1 << (*times).min(10))
+            .min(RECEIPT_WAIT_LAST);
+        *times = times.saturating_add(1);
+        let again = now.plus(wait);
+        peer.taken.insert(number, Taken { id, again });
+        if let Some(mut row) = self.disk.outbox.get(&id).cloned()
+            && row.state == MessageState::Queued
+        {
+            row.state = MessageState::Sent;
+            self.write(Write::PutOutbox(row.clone()));
+            self.tell_state(&row);
+        }
+    }
+
+    fn on_receipts_answered(&mut self, to: &PrincipalId, sent: &Owed, session: SessionKey, response: &Response) {
+        let Some(peer) = self.messaging.peers.get_mut(to) else {
+            return;
+        };
+        peer.owing = false;
+        match response {
+            Response::Delivered {} => {
+                peer.tries = 0;
+                self.confirm_receipts(to, sent);
+            }
+            Response::Refused {
+                reason: Refusal::CannotOpen,
+            } => {
+                self.give_up_session(to, session);
+                self.back_off(to);
+            }
+            // They want nothing of us: nor do they need to know what came.
+            Response::Refused {
+                reason: Refusal::NotAdmitted | Refusal::Blocked | Refusal::Invalid,
+            } => self.confirm_receipts(to, sent),
+            Response::Refused { .. }
+            | Response::RecordKept {}
+            | Response::Record { .. }
+            | Response::RelayList { .. }
+            | Response::MailboxStored { .. }
+            | Response::MailboxRegistered { .. }
+            | Response::MailboxList { .. }
+            | Response::MailboxEnvelopes { .. }
+            | Response::MailboxDone {} => self.back_off(to),
+        }
+    }
+
+    fn confirm_receipts(&mut self, to: &PrincipalId, sent: &Owed) {
+        let Some(mut row) = self.disk.conversations.get(to).cloned() else {
+            return;
+        };
+        let less = |owed: &BTreeSet<RandomId>, sent: &BTreeSet<RandomId>| owed.difference(sent).copied().collect();
+        row.owed = Owed {
+            delivered: less(&row.owed.delivered, &sent.delivered),
+            read: less(&row.owed.read, &sent.read),
+        };
+        if let Some(peer) = self.messaging.peers.get_mut(to) {
+            peer.owes = !row.owed.is_empty();
+        }
+        self.write(Write::PutConversation(row));
+    }
+
+    /// The other side cannot open what was written with a session: what waits is encrypted anew with another one. It may have
+    /// lost the session, or have been restored from an old copy. Sessions are not given up in quick succession, since each
+    /// new one begins with a key that is not replaced for days.
+    fn give_up_session(&mut self, to: &PrincipalId, key: SessionKey) {
+        let now = self.clock.instant;
+        let Some(row) = self.disk.sessions.get(&key).cloned() else {
+            return;
+        };
+        if row.broken {
+            return;
+        }
+        let lately = self.messaging.resets.get(&key.device);
+        if lately.is_some_and(|at| now.since(*at) < RESET_SPACING) {
+            return;
+        }
+        tracing::info!("a contact's device cannot open what a session writes; another one begins");
+        self.messaging.resets.insert(key.device, now);
+        self.write(Write::PutSession(SessionRow { broken: true, ..row }));
+        let stale: Vec<RandomId> = self
+            .disk
+            .sealed
+            .values()
+            .filter(|sealed| sealed.session == key)
+            .map(|sealed| sealed.id)
+            .collect();
+        for id in stale {
+            self.write(Write::DeleteSealed(id));
+        }
+        if let Some(peer) = self.messaging.peers.get_mut(to) {
+            let taken = std::mem::take(&mut peer.taken);
+            peer.waiting
+                .extend(taken.into_iter().map(|(number, taken)| (number, taken.id)));
+        }
+        self.ask_for_card(to);
+    }
+
+    fn is_introducing(&self, to: &PrincipalId) -> bool {
+        let mut letters = self.disk.letters.values();
+        let waits = letters.any(|row| row.to == *to && matches!(row.body, LetterBody::Introduce { .. }));
+        let contact = self.disk.contacts.get(to);
+        waits || contact.is_some_and(|contact| contact.problem == Some(FirstContactProblem::Unreachable))
+    }
+
+    /// Receipts have come for messages of ours.
+    pub(super) fn on_receipts(&mut self, from: &PrincipalId, receipts: &Receipts) {
+        for id in &receipts.delivered {
+            let ours = self.disk.outbox.get(id).is_some_and(|row| row.message.to == *from);
+            if ours {
+                self.finish(id, MessageState::Delivered);
+            }
+        }
+        let Some(mut row) = self.disk.conversations.get(from).cloned() else {
+            return;
+        };
+        let mut read = Vec::new();
+        row.unread_there.retain(|(id, number)| {
+            let is_read = receipts.read.contains(id);
+            if is_read {
+                read.push((*id, *number));
+            }
+            !is_read
+        });
+        if read.is_empty() {
+            return;
+        }
+        self.write(Write::PutConversation(row));
+        for (id, number) in read {
+            self.tell_read(from, id, number);
+        }
+    }
+
+    /// Owes a receipt.
+    pub(super) fn owe_delivered(&mut self, row: &mut ConversationRow, id: RandomId) {
+        row.owed.delivered.insert(id);
+        while row.owed.delivered.len() > GONE_KEPT * 4 {
+            // Whoever does not hear of the oldest offers it again, and then it is owed again.
+            row.owed.delivered.pop_first();
+        }
+        self.messaging.peers.entry(row.principal).or_default().owes = true;
+    }
+}

@@ -1,0 +1,369 @@
+//! The commands about instant messages.
+
+use super::output::{Output, age, clean, left, since, until};
+use crate::clock::millis;
+use crate::failure::{Exit, Failure};
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use porchlight_rpc::methods::{
+    ContactBlock, ContactUnblock, EventsSubscribe, MessageCancel, MessageGet, MessageList, MessageMarkRead,
+    MessageSearch, MessageSend, OutboxList, OutboxRetry,
+};
+use porchlight_rpc::types::{self, Message};
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+/// Bytes of a message that are read from standard input: more than any message has.
+const STDIN_BYTES: u64 = 1 << 20;
+
+/// Messages shown at once.
+const SHOWN: u32 = 500;
+
+/// Between two looks at how far a message has come.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What may be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(super) enum WaitFor {
+    /// Their node has taken it.
+    Sent,
+    /// It is on their disk: there is a receipt.
+    Delivered,
+    /// They say that they have read it.
+    Read,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SendArgs {
+    /// Their name here.
+    name: String,
+    /// What to say; `-` reads it from standard input.
+    text: String,
+    /// What it is about.
+    #[arg(long)]
+    subject: Option<String>,
+    /// The id of the message this answers.
+    #[arg(long, value_name = "ID")]
+    reply_to: Option<String>,
+    /// Give it up if it is not delivered within this time.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    ttl: Option<Duration>,
+    /// Leave a signature that outsiders can check. You cannot deny it any more.
+    #[arg(long)]
+    sign: bool,
+    /// Wait until it is that far.
+    #[arg(long, value_name = "STATE")]
+    wait: Option<WaitFor>,
+    /// How long to wait.
+    #[arg(long, default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+pub(super) async fn send(out: &Output, args: &SendArgs) -> Result<()> {
+    let text = if args.text == "-" {
+        let mut text = String::new();
+        std::io::stdin()
+            .take(STDIN_BYTES)
+            .read_to_string(&mut text)
+            .context("what to send could not be read from standard input: is it text in UTF-8?")?;
+        text
+    } else {
+        args.text.clone()
+    };
+    let params = types::MessageSend {
+        contact: args.name.clone(),
+        text: Some(text),
+        bodies: None,
+        subject: args.subject.clone(),
+        thread: None,
+        in_reply_to: args.reply_to.clone(),
+        reply_to: None,
+        headers: None,
+        expires_in_ms: args.ttl.map(millis),
+        sign: args.sign.then_some(true),
+        idempotency_key: None,
+    };
+    let mut client = out.client().await?;
+    let queued = client.call::<MessageSend>(&params).await?;
+    let Some(wait) = args.wait else {
+        if out.json {
+            return out.object(&queued);
+        }
+        let outbox = out.command("outbox");
+        let name = clean(&queued.contact);
+        return out.line(&format!(
+            "queued for {name}; `{outbox}` shows what waits (message {})",
+            queued.message
+        ));
+    };
+    let until = Instant::now() + args.timeout;
+    let one = types::OneMessage {
+        message: queued.message.clone(),
+    };
+    loop {
+        let message = client.call::<MessageGet>(&one).await?.message;
+        let state = message.state.as_ref().map_or("queued", |state| state.state.as_str());
+        let far = match state {
+            "sent" | "stored" => Some(WaitFor::Sent),
+            "delivered" => Some(WaitFor::Delivered),
+            "read" => Some(WaitFor::Read),
+            _ => None,
+        };
+        if far.is_some_and(|far| far >= wait) {
+            if out.json {
+                return out.object(&types::MessageGot { message });
+            }
+            return out.line(&format!("{state} to {}", clean(&queued.contact)));
+        }
+        let over = matches!(state, "failed" | "expired" | "cancelled");
+        if over || Instant::now() >= until {
+            let said = format!("the message to {} is {}", clean(&queued.contact), how_far(&message));
+            let failure = Failure::new(Exit::Unreachable, "not_delivered", said);
+            let hint = if over {
+                "see what is in the way with `porchlight contacts`"
+            } else {
+                "it goes on being offered; `porchlight outbox` shows what waits"
+            };
+            return Err(failure.hint(hint).into());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// How far a message has come, in a few words.
+fn how_far(message: &Message) -> String {
+    let Some(state) = &message.state else {
+        return if message.unread { "unread" } else { "" }.to_owned();
+    };
+    let why = match state.reason.as_deref() {
+        Some("not_admitted") => ": they do not know you (any more)",
+        Some("refused") => ": they do not take your messages",
+        Some("invalid") => ": their node could not make sense of it",
+        Some("removed") => ": they are no contact any more",
+        _ => "",
+    };
+    format!("{}{why}", state.state)
+}
+
+/// Prints messages one after the other, so that they can be read aloud: who, when, how far, and below it what they say.
+fn print(out: &Output, messages: &[Message]) -> Result<()> {
+    for message in messages {
+        let name = clean(&message.contact);
+        let who = if message.direction == "in" {
+            name
+        } else {
+            format!("you to {name}")
+        };
+        let when = since(&message.at).map_or_else(String::new, |ms| {
+            if ms < 1_000 {
+                ", just now".to_owned()
+            } else {
+                format!(", {} ago", age(ms))
+            }
+        });
+        let mut head = format!("{who}{when}");
+        let far = how_far(message);
+        if !far.is_empty() {
+            head.push_str(&format!(", {far}"));
+        }
+        if message.signed_by.is_some() {
+            head.push_str(", signed");
+        }
+        if message.after_gap {
+            head.push_str(" (something may be missing before this)");
+        }
+        out.line(&head)?;
+        if let Some(subject) = &message.subject {
+            out.line(&format!("  [{}]", clean(subject)))?;
+        }
+        match &message.text {
+            Some(text) => {
+                for line in text.lines() {
+                    out.line(&format!("  {}", clean(line)))?;
+                }
+            }
+            None => {
+                let kind = message
+                    .bodies
+                    .first()
+                    .map_or("nothing", |body| body.media_type.as_str());
+                out.line(&format!("  ({}; `message.get` has the content)", clean(kind)))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn inbox(out: &Output, follow: bool, keep: bool) -> Result<()> {
+    let mut client = out.client().await?;
+    if follow {
+        // Before the list, so that nothing falls between the two.
+        let subscribe = types::EventsSubscribe {
+            consumer: "porchlight-inbox".to_owned(),
+            from: Some("now".to_owned()),
+        };
+        client.call::<EventsSubscribe>(&subscribe).await?;
+    }
+    let mut last = 0;
+    loop {
+        let listing = types::MessageListing {
+            contact: None,
+            after: (last > 0).then_some(last),
+            before: None,
+            unread: Some(true),
+            max: Some(SHOWN),
+        };
+        let list = client.call::<MessageList>(&listing).await?;
+        if out.json && !follow {
+            out.object(&list)?;
+        } else if out.json {
+            for message in &list.messages {
+                out.object(message)?;
+            }
+        } else if list.messages.is_empty() && !follow {
+            out.line("nothing new")?;
+        } else {
+            print(out, &list.messages)?;
+        }
+        last = list.messages.last().map_or(last, |message| message.number);
+        if !keep {
+            mark(&mut client, &list.messages).await?;
+        }
+        if !follow {
+            return Ok(());
+        }
+        while client.next_event().await?.kind != "message.received" {}
+    }
+}
+
+async fn mark(client: &mut porchlight_rpc::client::Client, messages: &[Message]) -> Result<()> {
+    let mut done = std::collections::BTreeMap::new();
+    for message in messages {
+        done.insert(message.principal.clone(), message.number);
+    }
+    for (contact, number) in done {
+        let params = types::MessageMarkRead {
+            contact,
+            up_to: Some(number),
+        };
+        client.call::<MessageMarkRead>(&params).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn log(out: &Output, name: &str, max: u32) -> Result<()> {
+    let listing = types::MessageListing {
+        contact: Some(name.to_owned()),
+        after: None,
+        before: None,
+        unread: None,
+        max: Some(max),
+    };
+    let list = out.client().await?.call::<MessageList>(&listing).await?;
+    shown(out, &list, "no messages yet")
+}
+
+pub(super) async fn search(out: &Output, text: &str, max: u32) -> Result<()> {
+    let params = types::MessageSearch {
+        text: text.to_owned(),
+        before: None,
+        max: Some(max),
+    };
+    let list = out.client().await?.call::<MessageSearch>(&params).await?;
+    shown(out, &list, "nothing found")
+}
+
+fn shown(out: &Output, list: &types::MessageList, none: &str) -> Result<()> {
+    if out.json {
+        return out.object(list);
+    }
+    if list.messages.is_empty() {
+        return out.line(none);
+    }
+    print(out, &list.messages)
+}
+
+pub(super) async fn outbox(out: &Output) -> Result<()> {
+    let list = out.client().await?.call::<OutboxList>(&types::Nothing {}).await?;
+    if out.json {
+        return out.object(&list);
+    }
+    if list.messages.is_empty() {
+        return out.line("nothing waits to be delivered");
+    }
+    let rows: Vec<Vec<String>> = list
+        .messages
+        .iter()
+        .map(|message| {
+            let text = message.text.as_deref().unwrap_or("(no text)");
+            vec![
+                clean(&message.contact),
+                how_far(message),
+                since(&message.at).map(age).unwrap_or_default(),
+                until(&message.expires_at).map(left).unwrap_or_default(),
+                message.message.clone(),
+                clean(text.lines().next().unwrap_or_default()),
+            ]
+        })
+        .collect();
+    out.table(&["TO", "STATE", "AGE", "EXPIRES IN", "MESSAGE", "TEXT"], &rows)
+}
+
+pub(super) async fn retry(out: &Output, contact: Option<&str>) -> Result<()> {
+    let params = types::OutboxRetry {
+        contact: contact.map(str::to_owned),
+    };
+    let retried = out.client().await?.call::<OutboxRetry>(&params).await?;
+    if out.json {
+        return out.object(&retried);
+    }
+    out.line(&match retried.waiting {
+        0 => "nothing waits to be delivered".to_owned(),
+        1 => "1 message is offered now".to_owned(),
+        many => format!("{many} messages are offered now"),
+    })
+}
+
+pub(super) async fn cancel(out: &Output, message: &str) -> Result<()> {
+    let params = types::OneMessage {
+        message: message.to_owned(),
+    };
+    let cancelled = out.client().await?.call::<MessageCancel>(&params).await?;
+    if out.json {
+        return out.object(&cancelled);
+    }
+    out.line(if cancelled.may_have_arrived {
+        "taken back; it was on its way already, and may have arrived all the same"
+    } else {
+        "taken back; it was not sent yet"
+    })
+}
+
+pub(super) async fn block(out: &Output, name: &str, polite: bool) -> Result<()> {
+    let params = types::ContactBlock {
+        contact: name.to_owned(),
+        polite: polite.then_some(true),
+    };
+    let updated = out.client().await?.call::<ContactBlock>(&params).await?;
+    if out.json {
+        return out.object(&updated);
+    }
+    let name = clean(&updated.contact.name);
+    out.line(&if polite {
+        format!("messages of {name} are taken and dropped; they are not told, and get no receipts")
+    } else {
+        format!("messages of {name} are refused; their node is told so when they write")
+    })?;
+    out.line("What they see of you stays as it is: `contact view` and `grant revoke` change that.")
+}
+
+pub(super) async fn unblock(out: &Output, name: &str) -> Result<()> {
+    let params = types::OneContact {
+        contact: name.to_owned(),
+    };
+    let updated = out.client().await?.call::<ContactUnblock>(&params).await?;
+    if out.json {
+        return out.object(&updated);
+    }
+    out.line(&format!("messages of {} are taken again", clean(&updated.contact.name)))
+}
