@@ -301,8 +301,8 @@ Examples:
   fortune | porchlight send bob - --subject 'today'
   porchlight send bob 'I owe you ten' --sign       he can show it to others
 
-The message is kept and offered until it is delivered, for a week unless --ttl says otherwise. It is delivered when
-both nodes are up and can reach each other. With --wait, exit code 0 if it came that far, 6 if not.")]
+The message is kept and offered until it is delivered, for a week unless --ttl says otherwise. While they are away,
+relays keep it for them, and cannot read it. With --wait, exit code 0 if it came that far, 6 if not.")]
     Send(Box<messages::SendArgs>),
     /// Messages that came and are unread; showing them marks them as read.
     #[command(

@@ -251,6 +251,8 @@ async fn a_node_whose_network_task_has_ended_ends_too_and_says_why() {
         seed_peers: Vec::new(),
         mailboxes: 0,
         mailkeeping: None,
+        messages: true,
+        read_receipts: true,
     };
     let core = Node::restore(opened.snapshot, core, [7; 32], time.now());
     let (driver, handle) = Driver::new(core, time, opened.store, net.clone(), events);

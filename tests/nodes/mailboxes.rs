@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 /// Asks a node the same again until its answer fits.
-async fn until(stage: &Stage, name: &str, method: &str, fits: impl Fn(&Value) -> bool) -> Value {
+pub async fn until(stage: &Stage, name: &str, method: &str, fits: impl Fn(&Value) -> bool) -> Value {
     let mut client = stage.client(name).await.unwrap();
     let asked = async {
         loop {
@@ -36,7 +36,7 @@ pub async fn registered(stage: &Stage, name: &str) {
 }
 
 /// Waits until so many envelopes are kept at a relay.
-async fn kept(stage: &Stage, relay: &str, envelopes: u64) {
+pub async fn kept(stage: &Stage, relay: &str, envelopes: u64) {
     until(stage, relay, "node.info", |info| {
         info["keeps"]["envelopes"] == json!(envelopes)
     })

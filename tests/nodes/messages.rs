@@ -1,10 +1,13 @@
-//! Instant messages between real processes: there and back, while one is away, and through kill -9 of both.
+//! Instant messages between real processes: there and back, while one is away, and through kill -9 of both and of relays.
 
+use super::mailboxes::{kept, registered, until};
 use super::town::{Ran, alice_and_bob, porchlight};
 use porchlight::demo::person::Person;
-use porchlight::demo::stage::Stage;
+use porchlight::demo::search::{search_folder, search_memory};
+use porchlight::demo::stage::{RELAYS, Stage};
 use porchlight_rpc::methods::{MessageGet, MessageList, OutboxList};
 use porchlight_rpc::types;
+use porchlight_wire::ids::PrincipalId;
 use serde_json::Value;
 
 async fn done(stage: &Stage, name: &str, args: &[&str]) -> Ran {
@@ -157,4 +160,93 @@ async fn rfc2779_5_4_2_messages_outlive_kills_of_both_and_come_once_in_order() {
     done(&stage, "bob", &["send", "alice", "all there", "--wait", "delivered"]).await;
     received(&mut alice, &["all there".to_owned()]).await;
     assert_eq!(texts(&mut bob, "alice").await.len(), 21);
+}
+
+/// Waits until everything that waits at somebody is stored at as many relays.
+async fn stored_at(stage: &Stage, name: &str, relays: usize) {
+    until(stage, name, "outbox.list", |answer| {
+        let stored = |message: &Value| {
+            let at = message["state"]["relays"].as_array();
+            message["state"]["state"] == "stored" && at.is_some_and(|at| at.len() == relays)
+        };
+        answer["messages"].as_array().unwrap().iter().all(stored)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rfc2779_5_4_2_messages_for_one_who_is_away_outlive_everybody_and_relays_read_nothing() {
+    let (mut stage, mut alice, mut bob) = alice_and_bob().await;
+    registered(&stage, "alice").await;
+    registered(&stage, "bob").await;
+    // The cards with the mailboxes in them have to be known.
+    done(
+        &stage,
+        "alice",
+        &["send", "bob", "are you there?", "--wait", "delivered"],
+    )
+    .await;
+    stage.kill("bob").await.unwrap();
+
+    let texts: Vec<String> = (0..10)
+        .map(|number| format!("nobody's business, number {number}"))
+        .collect();
+    for text in &texts {
+        done(&stage, "alice", &["send", "bob", text]).await;
+    }
+    let last = done(&stage, "alice", &["send", "bob", "over", "--wait", "stored"]).await;
+    assert_eq!(last.stdout, "stored to bob\n");
+    stored_at(&stage, "alice", 2).await;
+    let outbox = done(&stage, "alice", &["outbox"]).await.stdout;
+    assert!(outbox.contains("stored at 2 relays for 7 d"), "{outbox}");
+
+    let mut secrets = vec![b"nobody's business".to_vec()];
+    for person in [&alice, &bob] {
+        let principal: PrincipalId = person.principal.parse().unwrap();
+        secrets.push(principal.as_bytes().to_vec());
+        secrets.push(person.principal.clone().into_bytes());
+    }
+    // The search is a search: at home they are found.
+    let at_home = search_memory(stage.pid("alice").unwrap(), &secrets);
+    if let Ok(places) = &at_home {
+        assert!(*places > 0);
+    }
+    for relay in RELAYS {
+        assert_eq!(search_folder(&stage.home(relay), &secrets).unwrap(), 0, "{relay}");
+        if at_home.is_ok() {
+            assert_eq!(
+                search_memory(stage.pid(relay).unwrap(), &secrets).unwrap(),
+                0,
+                "{relay}"
+            );
+        }
+    }
+
+    // The sender goes, one relay is destroyed, and the other one is killed.
+    stage.kill("alice").await.unwrap();
+    stage.kill(RELAYS[0]).await.unwrap();
+    stage.kill(RELAYS[1]).await.unwrap();
+    stage.start(RELAYS[1]).await.unwrap();
+    stage.start("bob").await.unwrap();
+    bob.reconnect(&stage).await.unwrap();
+    let expected: Vec<String> = ["are you there?".to_owned()]
+        .into_iter()
+        .chain(texts)
+        .chain(["over".to_owned()])
+        .collect();
+    received(&mut bob, &expected).await;
+    assert_eq!(self::texts(&mut bob, "alice").await, expected);
+    // What was taken is deleted, and his receipts wait for her.
+    kept(&stage, RELAYS[1], 1).await;
+    stage.stop("bob").await.unwrap();
+    stage.start("alice").await.unwrap();
+    alice.reconnect(&stage).await.unwrap();
+    until(&stage, "alice", "outbox.list", |answer| {
+        answer["messages"].as_array().unwrap().is_empty()
+    })
+    .await;
+    let log = done(&stage, "alice", &["--json", "log", "bob"]).await.json();
+    for message in log["messages"].as_array().unwrap() {
+        assert_eq!(message["state"]["state"], "delivered", "{message}");
+    }
 }

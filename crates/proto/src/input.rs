@@ -476,6 +476,8 @@ pub struct NewMessage {
     pub expires_in: Option<u64>,
     /// Only over a connection to the recipient's own node.
     pub direct_only: bool,
+    /// At how many of the recipient's relays it is left if it cannot be delivered; none: as many as usual.
+    pub copies: Option<usize>,
     /// Leave a signature that outsiders can check.
     pub sign: bool,
 }

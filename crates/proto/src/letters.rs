@@ -7,8 +7,8 @@ use crate::contacts::Introduction;
 use crate::event::{Event, FirstContactProblem};
 use crate::input::ExchangeId;
 use crate::limits::{
-    CARD_SPACING, FAILURE_CHARACTERS, LETTER_LIFE, LETTERS, LETTERS_IN_FLIGHT, RETRY_FIRST, RETRY_LAST, STAMPS_GIVEN,
-    STORED_RETRY, STRANGER_BURST, STRANGER_REFILL, TAKEN,
+    CARD_SPACING, FAILURE_CHARACTERS, LETTER_LIFE, LETTERS, LETTERS_IN_FLIGHT, POST_RELAYS, RETRY_FIRST, RETRY_LAST,
+    STAMPS_GIVEN, STORED_RETRY, STRANGER_BURST, STRANGER_REFILL, TAKEN,
 };
 use crate::node::Node;
 use crate::rows::{Item, LetterRow, SubscriptionState, TakenRow};
@@ -304,7 +304,7 @@ impl Node {
 
     /// One of our letters was not answered.
     pub(crate) fn on_exchange_failed(&mut self, exchange: ExchangeId, perhaps_processed: bool, reason: &str) {
-        if self.on_message_failed(exchange) {
+        if self.on_message_failed(exchange, perhaps_processed) {
             return;
         }
         let Some(id) = self.outbox.exchanges.remove(&exchange) else {
@@ -328,7 +328,9 @@ impl Node {
     /// The recipient cannot be reached: the letter is left in their mailboxes, if they have any.
     fn leave_letter(&mut self, row: &LetterRow) {
         let (to, sealed) = (row.to, row.clone());
-        self.post(Item::Letter(row.id), to, |node| node.seal_letter(&sealed));
+        self.post(Item::Letter(row.id), None, (to, POST_RELAYS), |node| {
+            node.seal_letter(&sealed)
+        });
     }
 
     /// A relay keeps one of our letters. It goes on waiting here: relays lose things, and only the recipient can say that it
@@ -503,6 +505,7 @@ impl Node {
         let signed = match Content::from_bytes(&plaintext).map_err(|_| Refusal::Invalid)? {
             Content::Letter(signed) => signed,
             Content::Olm(packet) => return self.open_olm(&packet),
+            Content::Batch(packets) => return self.open_batch(&packets),
         };
         let (letter, devices) = signed
             .verify(
@@ -733,6 +736,7 @@ const fn why(reason: Refusal) -> &'static str {
         Refusal::Outdated => "their node said that it comes from a device that speaks for us no longer",
         Refusal::Full => "their node said that it has no room",
         Refusal::TooMany => "their node said that too many came at once",
+        Refusal::Blocked => "their node said that it takes nothing from us",
         Refusal::NotServed => "their node said that it does not take letters",
         Refusal::Malformed => "their node said that it cannot read it",
         Refusal::Stamp | Refusal::Time | Refusal::Size | Refusal::Quota | Refusal::NoMailbox => {

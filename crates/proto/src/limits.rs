@@ -21,6 +21,9 @@ pub const POST_RELAYS: usize = 2;
 /// Envelopes on their way to mailboxes: each letter in two.
 pub const PARCELS: usize = 2 * LETTERS;
 
+/// After so long an envelope that is stored is left anew, whatever its relay says: as long as a letter is offered.
+pub const PARCEL_LIFE: u64 = LETTER_LIFE;
+
 /// Envelopes that are being left at once.
 pub const PARCELS_IN_FLIGHT: usize = 16;
 

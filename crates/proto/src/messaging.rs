@@ -1,10 +1,11 @@
 //! Instant messages (RFC 2778 section 2.2): what local clients ask for, and what holds while the node is up. `outbox` brings
-//! messages to their recipients, `inbox` takes in what comes, `session` is Olm.
+//! messages to their recipients, `leaving` leaves them in mailboxes, `inbox` takes in what comes, `session` is Olm.
 //!
 //! A message is accepted from a client, or from another node, by one transaction: its row, the session it was encrypted with,
 //! and the event that tells of it. Nothing speaks of it before.
 
 mod inbox;
+mod leaving;
 mod outbox;
 pub mod rows;
 mod session;
@@ -12,13 +13,16 @@ mod session;
 use crate::clock::Instant;
 use crate::event::{Event, MessageChange};
 use crate::input::{CommandError, NewMessage, Reply};
-use crate::limits::{FALLBACK_LIFE, GONE_KEPT, MESSAGE_DEFAULT_LIFE, OUTBOX, OUTBOX_PER_CONTACT};
+use crate::limits::{
+    FALLBACK_LIFE, GONE_KEPT, MESSAGE_DEFAULT_LIFE, OUTBOX, OUTBOX_PER_CONTACT, POST_RELAYS, STORED_RETRY,
+};
 use crate::node::Node;
 use crate::rows::ContactRow;
 use crate::step::Write;
-use outbox::{Peer, Sending};
+use outbox::{Peer, Sending, Taken};
 use porchlight_wire::card::OlmKeys;
 use porchlight_wire::ids::{DeviceId, PrincipalId, RandomId};
+use porchlight_wire::limits::MAILBOXES;
 use porchlight_wire::message::{Gone, Message};
 use porchlight_wire::time::UnixMillis;
 use rows::{
@@ -34,6 +38,10 @@ pub(crate) struct Messaging {
     peers: BTreeMap<PrincipalId, Peer>,
     /// What was sent and not answered yet.
     sending: BTreeMap<crate::input::ExchangeId, Sending>,
+    /// What was left in mailboxes together.
+    batches: BTreeMap<RandomId, leaving::Batch>,
+    /// In which batch a message was left.
+    left: BTreeMap<RandomId, RandomId>,
     /// When messages of ours expire.
     expiries: BTreeSet<(UnixMillis, RandomId)>,
     /// Which message came in an Olm message.
@@ -53,8 +61,16 @@ impl Node {
             .values()
             .map(|row| (row.message.to, row.number, row.message.id, row.message.expires))
             .collect();
+        self.restore_batches();
+        let later = self.clock.instant.plus(STORED_RETRY);
         for (to, number, id, expires) in waiting {
-            self.messaging.peers.entry(to).or_default().waiting.insert(number, id);
+            let batch = self.messaging.left.get(&id).copied();
+            let peer = self.messaging.peers.entry(to).or_default();
+            if batch.is_some() {
+                peer.taken.insert(number, Taken { id, again: later });
+            } else {
+                peer.waiting.insert(number, id);
+            }
             self.messaging.expiries.insert((expires, id));
         }
         let owing: Vec<PrincipalId> = self
@@ -189,6 +205,7 @@ impl Node {
             number,
             policy: DeliveryPolicy {
                 direct_only: new.direct_only,
+                copies: new.copies.unwrap_or(POST_RELAYS).clamp(1, MAILBOXES),
             },
             state: MessageState::Queued,
         };
@@ -223,7 +240,8 @@ impl Node {
                 name: id.to_string(),
             });
         };
-        let may_have_arrived = row.state != MessageState::Queued || self.is_in_flight(id);
+        let offered = self.is_in_flight(id) || self.messaging.left.contains_key(id);
+        let may_have_arrived = row.state != MessageState::Queued || offered;
         self.finish(id, MessageState::Cancelled);
         Ok(Reply::MessageCancelled {
             message: *id,
@@ -370,6 +388,7 @@ impl Node {
         if self.disk.conversations.contains_key(principal) {
             self.write(Write::DeleteConversation(*principal));
         }
+        self.end_batches(principal);
         self.messaging.peers.remove(principal);
     }
 
@@ -387,6 +406,7 @@ impl Node {
         if let Some(peer) = self.messaging.peers.get_mut(&row.message.to) {
             peer.forget(row.number);
         }
+        self.take_out(id, row.state == MessageState::Delivered);
         let mut conversation = self.conversation(&row.message.to);
         if row.state == MessageState::Delivered {
             conversation.gone.retain(|(_, since)| *since >= row.number);

@@ -1,16 +1,16 @@
 //! Leaving envelopes in the mailboxes of others. Whatever is to reach a contact who cannot be reached hands over an item and a
-//! way to seal it; what comes of it is told by `letter_stored`. Knows nothing of what is inside.
+//! way to seal it; what comes of it is told by `letter_stored` and `batch_stored`. Knows nothing of what is inside.
 
 use crate::clock::Instant;
 use crate::input::ExchangeId;
 use crate::limits::{
-    DAY, PARCEL_WORKS, PARCELS, PARCELS_IN_FLIGHT, POST_RELAYS, POST_RETRY_LAST, RETRY_FIRST, STAMPS_KEPT, STAMPS_LOW,
+    DAY, PARCEL_LIFE, PARCEL_WORKS, PARCELS, PARCELS_IN_FLIGHT, POST_RETRY_LAST, RETRY_FIRST, STAMPS_KEPT, STAMPS_LOW,
 };
 use crate::node::Node;
-use crate::rows::{Item, ParcelRow, StampsRow};
+use crate::rows::{BatchContents, Item, ParcelRow, StampsRow};
 use crate::step::{Effect, Write};
 use porchlight_wire::frame::{Admission, Refusal, Request, Response};
-use porchlight_wire::ids::{PrincipalId, RandomId};
+use porchlight_wire::ids::{NodeId, PrincipalId, RandomId};
 use porchlight_wire::letter::LetterBody;
 use porchlight_wire::limits::MAILBOXES;
 use porchlight_wire::mailbox::{MailboxAddress, MailboxId, Pass, StampBatch};
@@ -40,21 +40,17 @@ struct Attempt {
 }
 
 impl Node {
-    /// Leaves an item in the mailboxes of `to` in which it is not, or no longer. `seal` makes one envelope for each: two relays
+    /// Leaves an item in so many mailboxes of `to`, except in those in which it is. `seal` makes one envelope for each: two relays
     /// that compare theirs see nothing in common. False if there is no mailbox to be used.
     pub(crate) fn post(
         &mut self,
         item: Item,
-        to: PrincipalId,
+        batch: Option<&BatchContents>,
+        (to, copies): (PrincipalId, usize),
         mut seal: impl FnMut(&mut Self) -> Option<Vec<u8>>,
     ) -> bool {
-        let now = self.clock.instant;
-        self.post.missing.retain(|_, until| *until > now);
-        let known = self
-            .card_of(&to)
-            .map_or(&[][..], |card| card.bundle.mailboxes.as_slice());
-        let usable = known.iter().filter(|at| !self.post.missing.contains_key(&at.mailbox));
-        let usable: Vec<MailboxAddress> = usable.take(POST_RELAYS).cloned().collect();
+        let mut usable = self.usable_mailboxes(&to);
+        usable.truncate(copies);
         let any = !usable.is_empty();
         for at in usable {
             let there = self.parcels_of(item).any(|parcel| parcel.at.mailbox == at.mailbox);
@@ -69,6 +65,7 @@ impl Node {
             self.write(Write::PutParcel(ParcelRow {
                 id,
                 item,
+                batch: batch.cloned(),
                 to,
                 at,
                 pass,
@@ -77,6 +74,22 @@ impl Node {
             }));
         }
         any
+    }
+
+    /// The mailboxes of `to` that something can be left in.
+    fn usable_mailboxes(&mut self, to: &PrincipalId) -> Vec<MailboxAddress> {
+        let now = self.clock.instant;
+        self.post.missing.retain(|_, until| *until > now);
+        let known = self
+            .card_of(to)
+            .map_or(&[][..], |card| card.bundle.mailboxes.as_slice());
+        let usable = known.iter().filter(|at| !self.post.missing.contains_key(&at.mailbox));
+        usable.cloned().collect()
+    }
+
+    /// Whether something can be left for `to` now.
+    pub(crate) fn can_post(&mut self, to: &PrincipalId) -> bool {
+        self.disk.parcels.len() < PARCELS && !self.usable_mailboxes(to).is_empty()
     }
 
     /// Whether an item is on its way to mailboxes, and stored in all of those.
@@ -99,6 +112,20 @@ impl Node {
         self.post.work.retain(|_, (of, _)| *of != id);
     }
 
+    /// The mailboxes in which an item is stored: at which relays, and until when at one of them at least.
+    pub(crate) fn stored_at(&self, item: Item) -> Option<(BTreeSet<NodeId>, UnixMillis)> {
+        let stored = self
+            .parcels_of(item)
+            .filter_map(|parcel| Some((parcel.at.relay.node, parcel.stored?)));
+        let (relays, until): (BTreeSet<NodeId>, Vec<UnixMillis>) = stored.unzip();
+        Some((relays, until.into_iter().max()?))
+    }
+
+    /// Whether an item is on its way to a mailbox, or in one.
+    pub(crate) fn is_posted(&self, item: Item) -> bool {
+        self.parcels_of(item).next().is_some()
+    }
+
     fn parcels_of(&self, item: Item) -> impl Iterator<Item = &ParcelRow> {
         self.disk.parcels.values().filter(move |parcel| parcel.item == item)
     }
@@ -118,13 +145,15 @@ impl Node {
             self.drop_parcel(id);
             match item {
                 Item::Letter(letter) => self.letter_due(&letter),
+                Item::Batch(batch) => self.batch_not_stored(&batch),
             }
         }
+        let firsts = self.first_of_each_mailbox();
         let waiting: Vec<ParcelRow> = self
             .disk
             .parcels
             .values()
-            .filter(|parcel| parcel.stored.is_none())
+            .filter(|parcel| parcel.stored.is_none() && is_next(parcel, &firsts))
             .filter(|parcel| {
                 let attempt = self.post.attempts.get(&parcel.id);
                 attempt.is_none_or(|attempt| !attempt.in_flight && attempt.not_before <= now)
@@ -147,6 +176,7 @@ impl Node {
     pub(crate) fn next_parcel(&self) -> Option<Instant> {
         let full = self.post.exchanges.len() >= PARCELS_IN_FLIGHT;
         let busy = self.post.work.len() >= PARCEL_WORKS;
+        let firsts = self.first_of_each_mailbox();
         self.disk
             .parcels
             .values()
@@ -156,7 +186,7 @@ impl Node {
                 }
                 let blocked = if parcel.pass.is_some() { full } else { busy };
                 let worked_on = self.post.work.values().any(|(id, _)| *id == parcel.id);
-                if blocked || worked_on {
+                if blocked || worked_on || !is_next(parcel, &firsts) {
                     return None;
                 }
                 match self.post.attempts.get(&parcel.id) {
@@ -166,6 +196,18 @@ impl Node {
                 }
             })
             .min()
+    }
+
+    /// Of batches that wait for one mailbox, the first.
+    fn first_of_each_mailbox(&self) -> BTreeMap<MailboxId, u64> {
+        let mut firsts = BTreeMap::new();
+        for parcel in self.disk.parcels.values().filter(|parcel| parcel.stored.is_none()) {
+            if let Some(batch) = &parcel.batch {
+                let first = firsts.entry(parcel.at.mailbox).or_insert(batch.order);
+                *first = batch.order.min(*first);
+            }
+        }
+        firsts
     }
 
     fn send_parcel(&mut self, parcel: &ParcelRow, pass: Pass) {
@@ -250,7 +292,7 @@ impl Node {
     fn parcel_stored(&mut self, mut parcel: ParcelRow, until: UnixMillis) {
         self.post.attempts.remove(&parcel.id);
         // A relay may say that it keeps it for years; we look again after some time all the same.
-        let until = until.min(self.clock.unix.plus(crate::limits::LETTER_LIFE));
+        let until = until.min(self.clock.unix.plus(PARCEL_LIFE));
         if until <= self.clock.unix {
             // What it kept of this deposit is gone.
             parcel.pass = self.take_stamp(&parcel.to, parcel.at.mailbox).map(Pass::Stamp);
@@ -263,6 +305,7 @@ impl Node {
         self.write(Write::PutParcel(parcel));
         match item {
             Item::Letter(letter) => self.letter_stored(&letter),
+            Item::Batch(batch) => self.batch_stored(&batch),
         }
     }
 
@@ -285,6 +328,7 @@ impl Node {
                 self.look_for_card(&to);
                 match item {
                     Item::Letter(letter) => self.letter_not_stored(&letter),
+                    Item::Batch(batch) => self.batch_not_stored(&batch),
                 }
             }
             Refusal::Quota
@@ -299,7 +343,7 @@ impl Node {
     }
 
     /// A relay is connected: what is for mailboxes there can be offered now.
-    pub(crate) fn parcels_due_at(&mut self, relay: porchlight_wire::ids::NodeId) {
+    pub(crate) fn parcels_due_at(&mut self, relay: NodeId) {
         let there = self
             .disk
             .parcels
@@ -414,4 +458,12 @@ impl Node {
         }
         self.write(Write::PutStamps(StampsRow { contact: *from, books }));
     }
+}
+
+/// Whether nothing that waits for the same mailbox is to be left there before.
+fn is_next(parcel: &ParcelRow, firsts: &BTreeMap<MailboxId, u64>) -> bool {
+    parcel
+        .batch
+        .as_ref()
+        .is_none_or(|batch| firsts.get(&parcel.at.mailbox) == Some(&batch.order))
 }

@@ -3,7 +3,9 @@
 mod mailboxes;
 mod own;
 
-pub use mailboxes::{BodyRow, DepositRow, Item, KeptRow, MailboxRow, ParcelRow, SpentRow, StampsRow, TakenRow, Tier};
+pub use mailboxes::{
+    BatchContents, BodyRow, DepositRow, Item, KeptRow, MailboxRow, ParcelRow, SpentRow, StampsRow, TakenRow, Tier,
+};
 pub use own::{OwnPresenceRow, OwnState, OwnTuple, Status};
 
 use crate::event::{Event, FirstContactProblem, Source};

@@ -39,6 +39,8 @@ mod forgery;
 mod health;
 #[path = "world/keeping.rs"]
 mod keeping;
+#[path = "world/kept_messages.rs"]
+mod kept_messages;
 #[path = "world/log.rs"]
 mod log;
 #[path = "world/mailboxes.rs"]

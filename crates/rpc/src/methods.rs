@@ -153,7 +153,7 @@ registry! {
         "Who is asked on a schedule, and when.";
     PresenceList "presence.list" (Nothing) -> PresenceList, [],
         "Your own presence and that of all contacts, as known here now.";
-    MessageSend "message.send" (MessageSend) -> MessageQueued, [NotFound, Denied, RateLimited],
+    MessageSend "message.send" (MessageSend) -> MessageQueued, [NotFound, Denied, RateLimited, Conflict],
         "Write to a contact. It is kept until it is delivered or its time is over.";
     MessageList "message.list" (MessageListing) -> MessageList, [NotFound],
         "Messages, sent and received.";

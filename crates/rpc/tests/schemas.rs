@@ -93,7 +93,8 @@ fn with_fields(schema: &Value) -> Vec<Value> {
     objects(schema, &mut found);
     found
         .into_iter()
-        .filter(|map| map.contains_key("properties"))
+        // What only says more about an object's fields is no type of its own.
+        .filter(|map| map.contains_key("properties") && map.contains_key("type"))
         .map(|map| Value::Object(map.clone()))
         .collect()
 }

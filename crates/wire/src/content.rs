@@ -5,7 +5,7 @@ use crate::device_list::{DeviceList, DeviceListError, SignedDeviceList};
 use crate::ids::DeviceId;
 use crate::keys::DeviceKeys;
 use crate::letter::SignedLetter;
-use crate::limits::LETTER_BYTES;
+use crate::limits::{BATCH, LETTER_BYTES};
 use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,8 @@ pub enum Content {
     Letter(SignedLetter),
     /// An Olm message.
     Olm(OlmPacket),
+    /// Several, in the order in which they were written: what waited for somebody who was away.
+    Batch(Vec<OlmPacket>),
 }
 
 impl Content {
@@ -32,10 +34,30 @@ impl Content {
     ///
     /// # Errors
     ///
-    /// If it is none.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CborError> {
-        cbor::decode(bytes, LETTER_BYTES)
+    /// If it is none, or has too many Olm messages in it.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ContentError> {
+        let content = cbor::decode(bytes, LETTER_BYTES)?;
+        match &content {
+            Self::Batch(packets) if packets.is_empty() || packets.len() > BATCH => {
+                Err(ContentError::Count { got: packets.len() })
+            }
+            Self::Letter(_) | Self::Olm(_) | Self::Batch(_) => Ok(content),
+        }
     }
+}
+
+/// What was in an envelope is nothing that could stand in one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ContentError {
+    /// The bytes are none.
+    #[error("the content of an envelope cannot be read: {0}")]
+    Unreadable(#[from] CborError),
+    /// Too few or too many Olm messages.
+    #[error("expected 1 to {BATCH} Olm messages in an envelope, got {got}")]
+    Count {
+        /// How many came.
+        got: usize,
+    },
 }
 
 /// An Olm message, and what finds the session it belongs to.

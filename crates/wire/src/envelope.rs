@@ -156,20 +156,24 @@ impl<'de> Deserialize<'de> for EnvelopeSecretKey {
     }
 }
 
+const OVERHEAD: usize = HEAD + ENCAPSULATED + TAG + INNER_LENGTH;
+
+/// Bytes of content that the largest envelope holds.
+pub const ENVELOPE_CONTENT: usize = 64 * 1024 - OVERHEAD;
+
 /// Seals `plaintext` to a key.
 ///
 /// # Errors
 ///
 /// If it is too large.
 pub fn seal(to: &EnvelopePublicKey, plaintext: &[u8], rng: &mut impl CryptoRng) -> Result<Vec<u8>, EnvelopeError> {
-    let overhead = HEAD + ENCAPSULATED + TAG + INNER_LENGTH;
     let too_large = EnvelopeError::TooLarge {
-        limit: 64 * 1024 - overhead,
+        limit: ENVELOPE_CONTENT,
         got: plaintext.len(),
     };
     let total = ENVELOPE_CLASSES
         .into_iter()
-        .find(|class| plaintext.len() + overhead <= *class)
+        .find(|class| plaintext.len() + OVERHEAD <= *class)
         .ok_or(too_large)?;
     let mut padded = Zeroizing::new(Vec::with_capacity(total));
     padded.extend(u32::try_from(plaintext.len()).map_err(|_| too_large)?.to_be_bytes());

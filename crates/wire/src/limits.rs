@@ -161,6 +161,10 @@ pub const HEADER_BYTES: usize = 1_024;
 /// How long a message may be of use, in milliseconds. The keys that open a first message are kept for longer than that.
 pub const MESSAGE_LIFE: u64 = 14 * 86_400_000;
 
+/// Olm messages in one envelope: whoever misses one such envelope altogether can still open what follows it, since Olm keeps
+/// forty keys of what was skipped.
+pub const BATCH: usize = 32;
+
 /// Messages named as gone in one Olm message: who cancels more at once leaves gaps that are shown.
 pub const GONE: usize = 32;
 

@@ -25,12 +25,23 @@ const LOOK: Duration = Duration::from_millis(100);
 /// What may be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(super) enum WaitFor {
-    /// Their node has taken it.
+    /// Their node has taken it, or relays keep it for them.
     Sent,
+    /// Relays keep it for them, or they have it.
+    Stored,
     /// It is on their disk: there is a receipt.
     Delivered,
     /// They say that they have read it.
     Read,
+}
+
+/// How a message may travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Policy {
+    /// Over a connection; left with relays while they are away.
+    UntilAck,
+    /// Only over a connection to their own node.
+    DirectOnly,
 }
 
 #[derive(Debug, Args)]
@@ -48,6 +59,12 @@ pub(super) struct SendArgs {
     /// Give it up if it is not delivered within this time.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     ttl: Option<Duration>,
+    /// How it may travel.
+    #[arg(long, value_name = "POLICY", default_value = "until-ack")]
+    policy: Policy,
+    /// At how many of their relays it is left if they are away: two unless said otherwise.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=4))]
+    copies: Option<u8>,
     /// Leave a signature that outsiders can check. You cannot deny it any more.
     #[arg(long)]
     sign: bool,
@@ -80,6 +97,11 @@ pub(super) async fn send(out: &Output, args: &SendArgs) -> Result<()> {
         reply_to: None,
         headers: None,
         expires_in_ms: args.ttl.map(millis),
+        policy: match args.policy {
+            Policy::UntilAck => None,
+            Policy::DirectOnly => Some("direct_only".to_owned()),
+        },
+        copies: args.copies,
         sign: args.sign.then_some(true),
         idempotency_key: None,
     };
@@ -104,7 +126,8 @@ pub(super) async fn send(out: &Output, args: &SendArgs) -> Result<()> {
         let message = client.call::<MessageGet>(&one).await?.message;
         let state = message.state.as_ref().map_or("queued", |state| state.state.as_str());
         let far = match state {
-            "sent" | "stored" => Some(WaitFor::Sent),
+            "sent" => Some(WaitFor::Sent),
+            "stored" => Some(WaitFor::Stored),
             "delivered" => Some(WaitFor::Delivered),
             "read" => Some(WaitFor::Read),
             _ => None,
@@ -142,7 +165,20 @@ fn how_far(message: &Message) -> String {
         Some("removed") => ": they are no contact any more",
         _ => "",
     };
-    format!("{}{why}", state.state)
+    let kept = match (state.state.as_str(), &state.stored_until_at) {
+        ("stored", Some(at)) => {
+            let relays = match state.relays.len() {
+                1 => "one relay".to_owned(),
+                count => format!("{count} relays"),
+            };
+            format!(
+                " at {relays} for {}",
+                until(at).map_or_else(|| "some time".to_owned(), left)
+            )
+        }
+        _ => String::new(),
+    };
+    format!("{}{why}{kept}", state.state)
 }
 
 /// Prints messages one after the other, so that they can be read aloud: who, when, how far, and below it what they say.

@@ -7,6 +7,7 @@ use porchlight_proto::input::NewMessage;
 use porchlight_proto::messaging::rows::{FailureReason, MessageRow, MessageState, OutboxRow};
 use porchlight_rpc::{Kind, RpcError, types};
 use porchlight_wire::ids::RandomId;
+use porchlight_wire::limits::MESSAGE_LIFE;
 use porchlight_wire::message::{Body, Message};
 use porchlight_wire::time::UnixMillis;
 
@@ -26,6 +27,22 @@ pub fn new_message(params: types::MessageSend) -> Result<NewMessage, RpcError> {
             );
         }
     };
+    if let Some(life) = params.expires_in_ms.filter(|life| *life > MESSAGE_LIFE) {
+        let message = format!("expires_in_ms: expected at most {MESSAGE_LIFE} (two weeks), got {life}");
+        return Err(RpcError::new(Kind::InvalidParams, message));
+    }
+    let direct_only = match params.policy.as_deref() {
+        None | Some("until_ack") => false,
+        Some("direct_only") => true,
+        Some(other) => {
+            let message = format!("policy: expected until_ack or direct_only, got {other:?}");
+            return Err(RpcError::new(Kind::InvalidParams, message));
+        }
+    };
+    if let Some(copies) = params.copies.filter(|copies| !(1..=4).contains(copies)) {
+        let message = format!("copies: expected 1 to 4, got {copies}");
+        return Err(RpcError::new(Kind::InvalidParams, message));
+    }
     Ok(NewMessage {
         contact: params.contact,
         subject: params.subject,
@@ -38,7 +55,8 @@ pub fn new_message(params: types::MessageSend) -> Result<NewMessage, RpcError> {
             .transpose()?,
         headers: params.headers.unwrap_or_default(),
         expires_in: params.expires_in_ms,
-        direct_only: false,
+        direct_only,
+        copies: params.copies.map(usize::from),
         sign: params.sign.unwrap_or(false),
     })
 }
@@ -137,9 +155,9 @@ fn written(message: &Message) -> types::Message {
     }
 }
 
-fn shown(body: &Body) -> types::Body {
+fn shown(body: &Body) -> types::KeptBody {
     let text = body.as_text();
-    types::Body {
+    types::KeptBody {
         media_type: body.media_type.clone(),
         lang: body.lang.clone(),
         text: text.map(str::to_owned),

@@ -62,12 +62,12 @@ impl Api {
     }
 
     pub(super) async fn list_messages(&self, params: types::MessageListing) -> Result<Value, RpcError> {
+        let most = most(params.max)?;
         let known = self.known().await?;
         let contact = match &params.contact {
             Some(name) => Some(self.whom(name).await?.principal),
             None => None,
         };
-        let most = most(params.max)?;
         let mut messages = Vec::new();
         if params.unread == Some(true) {
             for (principal, read_to) in &known.read_to {

@@ -66,6 +66,20 @@ impl Node {
         Ok(())
     }
 
+    /// Several Olm messages came in together. Those that can be taken are; if there was no room for one, they are to come again,
+    /// and it does no harm to the others.
+    pub(crate) fn open_batch(&mut self, packets: &[OlmPacket]) -> Result<(), Refusal> {
+        let mut result = Ok(());
+        for packet in packets {
+            match self.open_olm(packet) {
+                Ok(()) => {}
+                Err(reason @ (Refusal::Full | Refusal::TooMany)) => return Err(reason),
+                Err(reason) => result = Err(reason),
+            }
+        }
+        result
+    }
+
     /// Who sent an Olm message, and the identity key it has to be by where it begins a session.
     fn sender_of(&self, packet: &OlmPacket) -> Result<(PrincipalId, Option<[u8; 32]>), Refusal> {
         let (from, identity) = match &packet.identity {

@@ -13,7 +13,6 @@ use crate::limits::{
 use crate::node::Node;
 use crate::step::{Effect, Write};
 use porchlight_wire::content::{Content, OlmIdentity, OlmPacket};
-use porchlight_wire::envelope;
 use porchlight_wire::frame::{Admission, Refusal, Request, Response};
 use porchlight_wire::ids::{DeviceId, PrincipalId, RandomId};
 use porchlight_wire::letter::LetterBody;
@@ -29,23 +28,29 @@ pub(crate) struct Peer {
     pub(super) waiting: BTreeMap<u64, RandomId>,
     /// Messages that are being offered.
     in_flight: BTreeMap<u64, RandomId>,
-    /// Messages that were taken, and when they are offered again if no receipt comes.
-    taken: BTreeMap<u64, Taken>,
+    /// Messages that were taken, or left in mailboxes, and when they are offered again if no receipt comes.
+    pub(super) taken: BTreeMap<u64, Taken>,
     /// How often a message was taken.
     times: BTreeMap<u64, u32>,
     /// Whether receipts are owed.
     pub(super) owes: bool,
     /// Whether some are being offered.
     owing: bool,
+    /// Receipts as they were written last, if they reached nobody: not each try is to take another of the session's keys.
+    pub(super) written: Option<(Owed, SessionKey, OlmPacket)>,
+    /// The last exchange came to nothing: what waits is left in mailboxes.
+    pub(super) unreachable: bool,
+    /// What is being left, and is stored nowhere yet.
+    pub(super) leaving: Option<RandomId>,
     /// Nothing is offered before.
     not_before: Instant,
     tries: u32,
 }
 
 #[derive(Debug)]
-struct Taken {
-    id: RandomId,
-    again: Instant,
+pub(super) struct Taken {
+    pub(super) id: RandomId,
+    pub(super) again: Instant,
 }
 
 impl Peer {
@@ -64,11 +69,19 @@ impl Peer {
     }
 
     fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.in_flight.is_empty() && self.taken.is_empty() && !self.owes && !self.owing
+        self.waiting.is_empty() && self.in_flight.is_empty() && self.taken.is_empty() && !self.wants()
+    }
+
+    const fn wants(&self) -> bool {
+        self.owes || self.owing || self.leaving.is_some()
     }
 
     fn wants_to_send(&self) -> bool {
-        (!self.waiting.is_empty() && self.in_flight.len() < MESSAGES_IN_FLIGHT_EACH) || (self.owes && !self.owing)
+        (!self.waiting.is_empty() && self.in_flight.len() < MESSAGES_IN_FLIGHT_EACH) || self.wants_to_confirm()
+    }
+
+    pub(super) fn wants_to_confirm(&self) -> bool {
+        self.owes && !self.owing
     }
 }
 
@@ -96,7 +109,9 @@ impl Node {
         if let Some(peer) = self.messaging.peers.get_mut(to) {
             peer.not_before = Instant(0);
             peer.tries = 0;
+            peer.unreachable = false;
         }
+        self.left_due_to(to);
     }
 
     /// Whether a message or a receipt waits for somebody.
@@ -133,6 +148,7 @@ impl Node {
                 }
             }
             self.send_to(&to);
+            self.leave_waiting(&to);
         }
     }
 
@@ -161,7 +177,7 @@ impl Node {
             {
                 return;
             }
-            let sent = if peer.owes && !peer.owing {
+            let sent = if peer.wants_to_confirm() {
                 self.send_receipts(to)
             } else {
                 let first = peer.waiting.first_key_value().map(|(number, id)| (*number, *id));
@@ -188,6 +204,10 @@ impl Node {
         let Some(sealed) = self.sealed(&row) else {
             return false;
         };
+        let content = Content::Olm(sealed.packet).to_bytes();
+        let Some(envelope) = self.seal_content(to, &content) else {
+            return false;
+        };
         let exchange = ExchangeId(self.next_id());
         self.messaging.sending.insert(
             exchange,
@@ -208,14 +228,14 @@ impl Node {
             addresses,
             request: Request::Deliver {
                 admission: Admission::Open,
-                envelope: sealed.envelope.into_vec(),
+                envelope,
             },
         });
         true
     }
 
     /// The message as it is sent: encrypted at the first try, and the same bytes at each later one.
-    fn sealed(&mut self, row: &OutboxRow) -> Option<SealedRow> {
+    pub(super) fn sealed(&mut self, row: &OutboxRow) -> Option<SealedRow> {
         if let Some(sealed) = self.disk.sealed.get(&row.message.id) {
             return Some(sealed.clone());
         }
@@ -225,18 +245,18 @@ impl Node {
             newest.map(|(gone, _)| *gone).collect()
         });
         let body = PlaintextBody::Message(Box::new(row.message.clone()));
-        let (session, envelope) = self.encrypt(&row.message.to, gone, body)?;
+        let (session, packet) = self.encrypt(&row.message.to, gone, body)?;
         let sealed = SealedRow {
             id: row.message.id,
             session,
-            envelope: envelope.into(),
+            packet,
         };
         self.write(Write::PutSealed(sealed.clone()));
         Some(sealed)
     }
 
-    /// Encrypts for the device in a contact's card, and seals. What of the session was used up is written with it.
-    fn encrypt(&mut self, to: &PrincipalId, gone: Vec<Gone>, body: PlaintextBody) -> Option<(SessionKey, Vec<u8>)> {
+    /// Encrypts for the device in a contact's card. What of the session was used up is written with it.
+    fn encrypt(&mut self, to: &PrincipalId, gone: Vec<Gone>, body: PlaintextBody) -> Option<(SessionKey, OlmPacket)> {
         let card = self.card_of(to)?.clone();
         let device = card.bundle.device;
         let session = match self.session_to_write(&device) {
@@ -266,13 +286,9 @@ impl Node {
             identity: is_pre_key(&message).then(|| OlmIdentity::sign(key, &identity.device, &identity.devices)),
             message,
         };
-        let content = Content::Olm(packet).to_bytes();
-        let envelope = envelope::seal(&card.bundle.envelope_key, &content, &mut self.rng)
-            .inspect_err(|error| tracing::error!(%error, "a message of ours cannot be sealed"))
-            .ok()?;
         let key = session.key;
         self.keep_session(session);
-        Some((key, envelope))
+        Some((key, packet))
     }
 
     /// The session to write to a device with: the one that was heard last, so that both ends come to use the same one.
@@ -314,25 +330,19 @@ impl Node {
 
     /// Offers receipts. False if they cannot be offered now.
     fn send_receipts(&mut self, to: &PrincipalId) -> bool {
-        let owed = self.disk.conversations.get(to).map(|row| row.owed.clone());
-        let Some(owed) = owed.filter(|owed| !owed.is_empty()) else {
+        if self.disk.conversations.get(to).is_none_or(|row| row.owed.is_empty()) {
             if let Some(peer) = self.messaging.peers.get_mut(to) {
                 peer.owes = false;
             }
             return true;
-        };
+        }
         let Some((node, addresses)) = self.node_of(to) else {
             return false;
         };
-        let receipts = Owed {
-            delivered: owed.delivered.into_iter().take(RECEIPTS).collect(),
-            read: owed.read.into_iter().take(RECEIPTS).collect(),
+        let Some((receipts, session, packet)) = self.pack_receipts(to) else {
+            return false;
         };
-        let body = PlaintextBody::Receipts(Receipts {
-            delivered: receipts.delivered.iter().copied().collect(),
-            read: receipts.read.iter().copied().collect(),
-        });
-        let Some((session, envelope)) = self.encrypt(to, Vec::new(), body) else {
+        let Some(envelope) = self.seal_content(to, &Content::Olm(packet).to_bytes()) else {
             return false;
         };
         let exchange = ExchangeId(self.next_id());
@@ -359,6 +369,31 @@ impl Node {
         true
     }
 
+    /// Receipts that are owed, as many as one Olm message takes, encrypted.
+    pub(super) fn pack_receipts(&mut self, to: &PrincipalId) -> Option<(Owed, SessionKey, OlmPacket)> {
+        let owed = &self.disk.conversations.get(to)?.owed;
+        let receipts = Owed {
+            delivered: owed.delivered.iter().copied().take(RECEIPTS).collect(),
+            read: owed.read.iter().copied().take(RECEIPTS).collect(),
+        };
+        let written = self.messaging.peers.get(to).and_then(|peer| peer.written.as_ref());
+        if let Some((_, session, packet)) = written.filter(|(of, _, _)| *of == receipts)
+            && self.disk.sessions.get(session).is_some_and(|row| !row.broken)
+        {
+            return Some((receipts, *session, packet.clone()));
+        }
+        let body = PlaintextBody::Receipts(Receipts {
+            delivered: receipts.delivered.iter().copied().collect(),
+            read: receipts.read.iter().copied().collect(),
+        });
+        let (session, packet) = self.encrypt(to, Vec::new(), body)?;
+        let written = (receipts, session, packet);
+        if let Some(peer) = self.messaging.peers.get_mut(to) {
+            peer.written = Some(written.clone());
+        }
+        Some(written)
+    }
+
     /// Waits before the next try: twice as long each time, with jitter; and asks where the recipient is now.
     fn send_later(&mut self, to: &PrincipalId) {
         let jitter = u64::from(self.rng.next_u32() % 1_000);
@@ -376,6 +411,13 @@ impl Node {
         let Some(sending) = self.messaging.sending.remove(&exchange) else {
             return false;
         };
+        let (Sending::Message { to, .. } | Sending::Receipts { to, .. }) = &sending;
+        if let Some(peer) = self.messaging.peers.get_mut(to) {
+            peer.unreachable = false;
+            if matches!(sending, Sending::Receipts { .. }) {
+                peer.written = None;
+            }
+        }
         match sending {
             Sending::Message {
                 to,
@@ -389,10 +431,17 @@ impl Node {
     }
 
     /// One of our exchanges about messages will not be answered. False if it was none of those.
-    pub(crate) fn on_message_failed(&mut self, exchange: ExchangeId) -> bool {
+    pub(crate) fn on_message_failed(&mut self, exchange: ExchangeId, perhaps_processed: bool) -> bool {
         let Some(sending) = self.messaging.sending.remove(&exchange) else {
             return false;
         };
+        let (Sending::Message { to, .. } | Sending::Receipts { to, .. }) = &sending;
+        if let Some(peer) = self.messaging.peers.get_mut(to) {
+            peer.unreachable = true;
+            if perhaps_processed {
+                peer.written = None;
+            }
+        }
         match sending {
             Sending::Message { to, number, id, .. } => self.offer_again(&to, number, id),
             Sending::Receipts { to, .. } => {
@@ -529,7 +578,7 @@ impl Node {
         }
     }
 
-    fn confirm_receipts(&mut self, to: &PrincipalId, sent: &Owed) {
+    pub(super) fn confirm_receipts(&mut self, to: &PrincipalId, sent: &Owed) {
         let Some(mut row) = self.disk.conversations.get(to).cloned() else {
             return;
         };
@@ -571,6 +620,8 @@ impl Node {
             .collect();
         for id in stale {
             self.write(Write::DeleteSealed(id));
+            // What was left cannot be opened either.
+            self.take_out(&id, false);
         }
         if let Some(peer) = self.messaging.peers.get_mut(to) {
             let taken = std::mem::take(&mut peer.taken);

@@ -1,5 +1,6 @@
 //! What messaging keeps on disk. As with all rows, `store` seals and stores them without looking inside.
 
+use porchlight_wire::content::OlmPacket;
 use porchlight_wire::ids::{DeviceId, NodeId, PrincipalId, RandomId};
 use porchlight_wire::message::{Gone, Message};
 use porchlight_wire::time::UnixMillis;
@@ -54,6 +55,8 @@ pub struct SessionRow {
 pub struct DeliveryPolicy {
     /// Only over a connection to the recipient's own node; never left with a relay.
     pub direct_only: bool,
+    /// At how many of the recipient's relays it is left.
+    pub copies: usize,
 }
 
 /// How far a message of ours has come.
@@ -119,15 +122,15 @@ pub struct OutboxRow {
     pub state: MessageState,
 }
 
-/// A message of ours as it is sent: the same bytes at each try.
+/// A message of ours as it is sent: the same Olm message at each try, in an envelope of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedRow {
     /// The message: the key.
     pub id: RandomId,
     /// The session it was encrypted with.
     pub session: SessionKey,
-    /// The envelope.
-    pub envelope: ByteBuf,
+    /// The Olm message.
+    pub packet: OlmPacket,
 }
 
 /// A message as it is kept for good, sent or received.

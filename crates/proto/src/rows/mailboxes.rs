@@ -1,6 +1,7 @@
 //! Rows about mailboxes: those of ours at relays, what is on its way to those of others, and, in the relay role, those that are
 //! kept here.
 
+use crate::messaging::rows::Owed;
 use porchlight_wire::ids::{NodeAddress, PrincipalId, RandomId};
 use porchlight_wire::mailbox::{MailboxAddress, MailboxId, MailboxKey, Pass, Quota, SignedVoucher, StampBatch};
 use porchlight_wire::stamp::{Class, StampKey};
@@ -41,6 +42,19 @@ pub struct StampsRow {
 pub enum Item {
     /// A letter of the outbox.
     Letter(RandomId),
+    /// Messages and receipts that were left together.
+    Batch(RandomId),
+}
+
+/// Messages and receipts in one envelope.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BatchContents {
+    /// The messages, in the order in which they were written.
+    pub messages: Vec<RandomId>,
+    /// The receipts.
+    pub receipts: Owed,
+    /// What is for one mailbox is left there in the order of these: nobody has to skip more keys than Olm keeps.
+    pub order: u64,
 }
 
 /// An envelope on its way to one mailbox.
@@ -50,6 +64,9 @@ pub struct ParcelRow {
     pub id: RandomId,
     /// What is in it.
     pub item: Item,
+    /// The messages and receipts in it; none of a letter.
+    #[serde(default)]
+    pub batch: Option<BatchContents>,
     /// Whom it is for.
     pub to: PrincipalId,
     /// Where it goes.

@@ -8,6 +8,7 @@ use porchlight_proto::input::ExchangeId;
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::{Epoch, Kind, ReadKey};
 use porchlight_wire::card::{Bundle, SignedCard};
+use porchlight_wire::content::Content;
 use porchlight_wire::envelope;
 use porchlight_wire::frame::{Admission, Refusal, Request, Response};
 use porchlight_wire::grant::{Grant, GrantSecrets, Right, SignedGrant};
@@ -37,8 +38,8 @@ fn letter_in_the_name_of(world: &mut World, from: Who, claimed: Who, to: Who, bo
         body,
     };
     let devices = &world.members[claimed].disk.identity.devices;
-    let signed = letter.sign(&sender.device, devices).to_bytes();
-    envelope::seal(&recipient.envelope.public(), &signed, &mut world.rng).unwrap()
+    let content = Content::Letter(letter.sign(&sender.device, devices)).to_bytes();
+    envelope::seal(&recipient.envelope.public(), &content, &mut world.rng).unwrap()
 }
 
 /// Hands a letter to `to` over a connection from `from`'s node, and says what was answered.

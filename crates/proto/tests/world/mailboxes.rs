@@ -56,16 +56,16 @@ impl World {
         self.run_for(2 * SECOND);
     }
 
-    fn id(&self, who: Who) -> PrincipalId {
+    pub fn id(&self, who: Who) -> PrincipalId {
         self.members[who].principal()
     }
 
-    fn stopped(&mut self, who: Who) {
+    pub fn stopped(&mut self, who: Who) {
         self.stop(who);
         self.run_for(MINUTE);
     }
 
-    fn back(&mut self, who: Who) {
+    pub fn back(&mut self, who: Who) {
         self.boot(who);
         self.run_for(MINUTE);
     }
@@ -82,14 +82,14 @@ impl World {
     }
 
     /// The same that are stored at so many relays each.
-    fn stored(&self, who: Who, to: Who) -> usize {
+    pub fn stored(&self, who: Who, to: Who) -> usize {
         let to = self.id(to);
         let parcels = self.members[who].disk.parcels.values();
         parcels.filter(|row| row.to == to && row.stored.is_some()).count()
     }
 
     /// Envelopes that wait at a relay.
-    fn kept_at(&self, relay: usize) -> usize {
+    pub fn kept_at(&self, relay: usize) -> usize {
         assert_eq!(
             self.members[relay].disk.deposits.len(),
             self.members[relay].bodies.len(),

@@ -11,7 +11,7 @@ use porchlight_wire::ids::RandomId;
 use porchlight_wire::message::{Body, TEXT_PLAIN};
 use std::collections::BTreeMap;
 
-fn new_message(contact: &str, text: &str) -> NewMessage {
+pub fn new_message(contact: &str, text: &str) -> NewMessage {
     NewMessage {
         contact: contact.to_owned(),
         subject: None,
@@ -22,18 +22,19 @@ fn new_message(contact: &str, text: &str) -> NewMessage {
         headers: BTreeMap::new(),
         expires_in: None,
         direct_only: false,
+        copies: None,
         sign: false,
     }
 }
 
 impl World {
     /// Writes to somebody by name.
-    fn write(&mut self, from: Who, to: Who, text: &str) -> RandomId {
+    pub fn write(&mut self, from: Who, to: Who, text: &str) -> RandomId {
         let contact = self.members[to].name.clone();
         self.write_as(from, new_message(&contact, text)).unwrap()
     }
 
-    fn write_as(&mut self, from: Who, new: NewMessage) -> Result<RandomId, CommandError> {
+    pub fn write_as(&mut self, from: Who, new: NewMessage) -> Result<RandomId, CommandError> {
         match self.call(from, Command::SendMessage(Box::new(new)))? {
             Reply::MessageQueued { message, .. } => Ok(message),
             other => panic!("{other:?}"),
@@ -41,7 +42,7 @@ impl World {
     }
 
     /// The texts that came from somebody, in the order in which they were shown.
-    fn read(&self, who: Who, from: Who) -> Vec<String> {
+    pub fn read(&self, who: Who, from: Who) -> Vec<String> {
         let rows = self.members[who].messages.values();
         rows.filter(|row| !row.outgoing && row.contact == self.members[from].principal())
             .map(|row| row.message.text().unwrap().to_owned())
@@ -49,14 +50,14 @@ impl World {
     }
 
     /// How far a message came, as its sender was told.
-    fn state(&self, who: Who, id: RandomId) -> MessageState {
+    pub fn state(&self, who: Who, id: RandomId) -> MessageState {
         let member = &self.members[who];
         let row = member.messages.values().find(|row| row.message.id == id).unwrap();
         member.message_states[&row.number].clone()
     }
 
     /// All states of a message that its sender was told of, in order.
-    fn states(&self, who: Who, id: RandomId) -> Vec<MessageState> {
+    pub fn states(&self, who: Who, id: RandomId) -> Vec<MessageState> {
         let history = self.members[who].history.iter();
         history
             .filter_map(|row| match &row.event {
@@ -66,9 +67,9 @@ impl World {
             .collect()
     }
 
-    fn nothing_waits(&self, who: Who) -> bool {
+    pub fn nothing_waits(&self, who: Who) -> bool {
         let disk = &self.members[who].disk;
-        disk.outbox.is_empty() && disk.sealed.is_empty()
+        disk.outbox.is_empty() && disk.sealed.is_empty() && disk.parcels.is_empty()
     }
 }
 
@@ -79,7 +80,7 @@ fn friends(seed: u8) -> (World, Who, Who) {
     (world, alice, bob)
 }
 
-fn numbered(range: std::ops::Range<u32>) -> Vec<String> {
+pub fn numbered(range: std::ops::Range<u32>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()
 }
 
@@ -528,7 +529,12 @@ fn both_write_first_at_the_same_time_and_come_to_use_one_session() {
 fn keys_that_begin_a_session_are_replaced_and_sessions_still_begin() {
     let (mut world, alice, bob) = friends(19);
     let first = world.members[bob].disk.account.clone().unwrap();
+    world.stop(alice);
+    world.stop(bob);
     world.run_for(40 * DAY);
+    world.boot(alice);
+    world.boot(bob);
+    world.run_for(10 * MINUTE);
     let account = world.members[bob].disk.account.clone().unwrap();
     assert_ne!(account.fallback, first.fallback);
     assert_eq!(account.identity, first.identity);

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 // The words that some texts are made of, for the schemas.
@@ -16,11 +17,35 @@ const STATE: [&str; 8] = [
     "expired",
     "cancelled",
 ];
+const POLICY: [&str; 2] = ["until_ack", "direct_only"];
 const REASON: [&str; 4] = ["not_admitted", "refused", "invalid", "removed"];
 
+/// The content of a message is given as `text` or as `bodies`.
+fn content_in_one_way() -> Value {
+    json!([
+        {"required": ["text"], "properties": {"text": {"type": "string"}}},
+        {"required": ["bodies"], "properties": {"bodies": {"type": "array"}}},
+    ])
+}
+
 objects! {
-    /// One form of a message's content.
+    /// One form of a message's content, to be sent.
+    #[serde(deny_unknown_fields)]
     Body {
+        /// Its media type (RFC 6838).
+        media_type: String,
+        /// Its language (BCP 47).
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        lang: Option<String>,
+        /// The content, if it is text.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        text: Option<String>,
+        /// The content as base64 (RFC 4648 section 4), if it is not.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        base64: Option<String>,
+    }
+    /// One form of a message's content, as it is kept.
+    KeptBody {
         /// Its media type (RFC 6838).
         media_type: String,
         /// Its language (BCP 47).
@@ -35,6 +60,7 @@ objects! {
     }
     /// To `message.send`.
     #[serde(deny_unknown_fields)]
+    #[schemars(extend("oneOf" = content_in_one_way()))]
     MessageSend {
         /// Petname or principal id.
         contact: String,
@@ -61,7 +87,17 @@ objects! {
         headers: Option<BTreeMap<String, String>>,
         /// For how long it is of use: a week if not given, two at most.
         #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[schemars(range(max = 1_209_600_000_u64))]
         expires_in_ms: Option<u64>,
+        /// `until_ack`, if not given: it is offered until there is a receipt, and left with relays while they are away. Or
+        /// `direct_only`: only over a connection to their node.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[schemars(extend("enum" = POLICY))]
+        policy: Option<String>,
+        /// At how many of their relays it is left: two if not given.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[schemars(range(min = 1, max = 4))]
+        copies: Option<u8>,
         /// Leave a signature that outsiders can check. It cannot be denied any more.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         sign: Option<bool>,
@@ -127,7 +163,7 @@ objects! {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         text: Option<String>,
         /// All bodies.
-        bodies: Vec<Body>,
+        bodies: Vec<KeptBody>,
         /// The conversation it belongs to.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         thread: Option<String>,
@@ -171,6 +207,7 @@ objects! {
         unread: Option<bool>,
         /// At most so many: 50 if not given, 500 at most.
         #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[schemars(range(min = 1, max = 500))]
         max: Option<u32>,
     }
     /// To `message.search`.
@@ -183,6 +220,7 @@ objects! {
         before: Option<u64>,
         /// At most so many: 50 if not given, 500 at most.
         #[serde(skip_serializing_if = "Option::is_none", default)]
+        #[schemars(range(min = 1, max = 500))]
         max: Option<u32>,
     }
     /// The reply to `message.list` and `message.search`.

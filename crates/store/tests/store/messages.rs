@@ -7,6 +7,7 @@ use porchlight_proto::messaging::rows::{
     SealedRow, SeenRow, SessionKey, SessionRow,
 };
 use porchlight_store::MessageQuery;
+use porchlight_wire::content::OlmPacket;
 use porchlight_wire::ids::{DeviceId, RandomId};
 use porchlight_wire::message::{Body, Gone, Message};
 use porchlight_wire::time::UnixMillis;
@@ -60,6 +61,7 @@ pub fn outgoing(key: u64, seed: u64) -> OutboxRow {
         number: seed,
         policy: DeliveryPolicy {
             direct_only: seed.is_multiple_of(2),
+            copies: 2,
         },
         state: MessageState::Queued,
     }
@@ -69,7 +71,11 @@ pub fn sealed(key: u64, seed: u64) -> SealedRow {
     SealedRow {
         id: sample::id(key),
         session: session(key, seed).key,
-        envelope: ByteBuf::from(sample::bytes::<64>(seed)),
+        packet: OlmPacket {
+            device: session(key, seed).key.device,
+            identity: None,
+            message: sample::bytes::<64>(seed).to_vec(),
+        },
     }
 }
 

@@ -2,10 +2,11 @@
 
 use porchlight_proto::event::{Event, FirstContactProblem, OwnCause, OwnPresenceChange, Source, Told, Verdict};
 use porchlight_proto::input::{ContactInfo, OwnPresence, Reply};
+use porchlight_proto::messaging::rows::Owed;
 use porchlight_proto::rows::{
-    AnswerRow, BodyRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, EventRow, FormerRow, GrantedView, HeldView,
-    Identity, InviteRow, Item, KeptRow, LetterRow, MailboxRow, ObservedRow, OwnPresenceRow, OwnState, OwnTuple,
-    ParcelRow, Projection, ReachLevel, SpentRow, StampsRow, Status, SubscriptionState, TakenRow, Tier, ViewRow,
+    AnswerRow, BatchContents, BodyRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, EventRow, FormerRow,
+    GrantedView, HeldView, Identity, InviteRow, Item, KeptRow, LetterRow, MailboxRow, ObservedRow, OwnPresenceRow,
+    OwnState, OwnTuple, ParcelRow, Projection, ReachLevel, SpentRow, StampsRow, Status, SubscriptionState, TakenRow, Tier, ViewRow,
 };
 use porchlight_wire::blind::{BlindedKey, GenerationKey};
 use porchlight_wire::card::{Bundle, SignedCard};
@@ -425,7 +426,19 @@ pub fn stamps(key: u64, seed: u64) -> StampsRow {
 pub fn parcel(key: u64, seed: u64) -> ParcelRow {
     ParcelRow {
         id: id(key),
-        item: Item::Letter(id(seed)),
+        item: if seed.is_multiple_of(2) {
+            Item::Letter(id(seed))
+        } else {
+            Item::Batch(id(seed))
+        },
+        batch: maybe(seed, 2, || BatchContents {
+            messages: vec![id(seed), id(seed + 1)],
+            receipts: Owed {
+                delivered: [id(seed)].into(),
+                read: [id(key)].into(),
+            },
+            order: seed,
+        }),
         to: principal(seed),
         at: mailbox_address(seed),
         pass: match seed % 3 {

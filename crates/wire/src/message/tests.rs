@@ -1,4 +1,5 @@
 use super::*;
+use crate::content::{Content, ContentError, OlmPacket};
 use crate::device_list::DeviceEntry;
 use crate::keys::RootKey;
 use proptest::prelude::*;
@@ -120,10 +121,13 @@ fn rfc2779_5_4_9_a_signature_stands_for_what_was_said_and_for_nothing_else() {
     assert!(by_another.verify_signature(&alice, NOW).is_err());
 }
 
+/// What is wrong, and what makes it so.
+type Change = (&'static str, fn(&mut Message));
+
 #[test]
 fn what_is_out_of_bounds_is_refused() {
     let ((_, alice), (_, bob)) = (person(1), person(2));
-    let changes: [(&str, fn(&mut Message)); 14] = [
+    let changes: [Change; 14] = [
         ("no body", |message| message.bodies.clear()),
         ("too many bodies", |message| {
             message.bodies = vec![Body::text("x"); BODIES + 1]
@@ -199,6 +203,28 @@ fn lists_in_a_plaintext_are_bounded() {
     assert!(Plaintext::from_bytes(&sent.to_bytes()).is_err());
 }
 
+#[test]
+fn an_envelope_has_one_to_thirty_two_olm_messages_in_it() {
+    let (keys, _) = person(1);
+    let packets = |count: usize| {
+        let packet = |number: usize| OlmPacket {
+            device: keys.id(),
+            identity: None,
+            message: number.to_be_bytes().to_vec(),
+        };
+        Content::Batch((0..count).map(packet).collect())
+    };
+    for count in [1, 32] {
+        assert_eq!(Content::from_bytes(&packets(count).to_bytes()), Ok(packets(count)));
+    }
+    for got in [0, 33] {
+        assert_eq!(
+            Content::from_bytes(&packets(got).to_bytes()),
+            Err(ContentError::Count { got })
+        );
+    }
+}
+
 #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
 struct Vector {
     /// The seed of the signing device's keys: 64 bytes.
@@ -240,7 +266,7 @@ proptest! {
     #[test]
     fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let _ = Plaintext::from_bytes(&bytes);
-        let _ = crate::content::Content::from_bytes(&bytes);
+        let _ = Content::from_bytes(&bytes);
     }
 
     #[test]
