@@ -5,6 +5,7 @@
 //! and what was seen.
 
 mod attack;
+mod conversation;
 pub mod person;
 mod relays;
 mod removal;
@@ -90,6 +91,18 @@ async fn story(stage: &mut Stage, teller: &mut Teller) -> Result<()> {
         .step(
             "carol comes, and alice removes her again.",
             removal::removed(stage, &mut alice, &mut bob),
+        )
+        .await?;
+    teller
+        .step(
+            "alice and bob write to each other.",
+            conversation::talked(&mut alice, &mut bob),
+        )
+        .await?;
+    teller
+        .step(
+            "bob is killed; relays keep what alice writes.",
+            conversation::kept(stage, &mut alice, &mut bob),
         )
         .await?;
     teller

@@ -1,5 +1,6 @@
 //! What the relays saw: their own figures, and a search of their folders, logs and memory for what they must not know.
 
+use super::conversation::KEPT;
 use super::person::Person;
 use super::search::{search_file, search_folder, search_memory};
 use super::stage::{RELAYS, Stage};
@@ -44,12 +45,12 @@ pub(super) async fn saw(stage: &Stage, alice: &Person, bob: &Person) -> Result<T
                 );
             }
             format!(
-                "Their folders, logs and memory were searched for the notes and for alice's and bob's ids: nothing. (The same \
+                "Their folders, logs and memory were searched for the notes, the messages and alice's and bob's ids: nothing. (The same \
                  search finds them in {at_home} places of alice's own memory.)"
             )
         }
         Err(_) => {
-            "Their folders and logs were searched for the notes and for alice's and bob's ids: nothing. (Memory could \
+            "Their folders and logs were searched for the notes, the messages and alice's and bob's ids: nothing. (Memory could \
                    not be searched: this system does not allow it.)"
                 .to_owned()
         }
@@ -64,9 +65,10 @@ pub(super) async fn saw(stage: &Stage, alice: &Person, bob: &Person) -> Result<T
     ))
 }
 
-/// The notes of the story, and the ids of both as text and as bytes.
+/// The notes and messages of the story, and the ids of both as text and as bytes.
 fn secrets(alice: &Person, bob: &Person) -> Result<Vec<Vec<u8>>> {
-    let mut secrets: Vec<Vec<u8>> = [LUNCH, WRITING, BACK].map(|note| note.as_bytes().to_vec()).into();
+    let texts = [LUNCH, WRITING, BACK].into_iter().chain(KEPT);
+    let mut secrets: Vec<Vec<u8>> = texts.map(|text| text.as_bytes().to_vec()).collect();
     for person in [alice, bob] {
         let principal: PrincipalId = person.principal.parse().context("the principal's id")?;
         secrets.push(person.principal.as_bytes().to_vec());
