@@ -197,6 +197,7 @@ impl Api {
             Call::MessageConversations(_) => self.list_conversations().await,
             Call::OutboxList(_) => self.list_outbox().await,
             Call::OutboxRetry(params) => self.retry_outbox(params).await,
+            Call::ContactVerify(params) => self.verify_contact(params).await,
             Call::ContactBlock(params) => {
                 self.contact_after(
                     Command::BlockContact {

@@ -361,6 +361,8 @@ fn new_identity(root: &RootKey, next_root: &RootKey, now: UnixMillis, rng: &mut 
         devices: list.sign(root),
         device,
         envelope: EnvelopeSecretKey::random(rng),
+        envelope_since: now,
+        retired: Vec::new(),
         card: GenerationKey::random(rng),
     }
 }

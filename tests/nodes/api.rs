@@ -193,6 +193,8 @@ async fn messages(story: &mut Story, stage: &mut Stage, alice: &mut Person, bob:
     story.call(alice, "message.search", json!({"text": "lunch"})).await;
     let of_bob = json!({"contact": "bob"});
     story.call(alice, "message.mark_read", of_bob.clone()).await;
+    let compared = json!({"contact": "bob", "verified": true});
+    story.call(alice, "contact.verify", compared).await;
     story.call(alice, "contact.block", of_bob.clone()).await;
     story.call(alice, "contact.unblock", of_bob.clone()).await;
 

@@ -110,6 +110,27 @@ async fn rfc2779_2_4_3_and_4_2_1_a_conversation_by_the_command_line() {
 }
 
 #[tokio::test]
+async fn two_compare_their_safety_number() {
+    let (stage, _, _) = alice_and_bob().await;
+    let number = |ran: Ran| ran.json()["safety_number"].as_str().unwrap().to_owned();
+    let hers = number(done(&stage, "alice", &["--json", "contact", "verify", "bob"]).await);
+    let his = number(done(&stage, "bob", &["--json", "contact", "verify", "alice"]).await);
+    assert_eq!(hers, his);
+    let shown = done(&stage, "alice", &["contact", "verify", "bob"]).await.stdout;
+    assert!(shown.contains(&hers[..23]) && shown.contains("not verified"), "{shown}");
+    let said = done(&stage, "alice", &["contact", "verify", "bob", "--ok"])
+        .await
+        .stdout;
+    assert_eq!(said, "bob is verified\n");
+    let contacts = done(&stage, "alice", &["--json", "contacts"]).await.json();
+    assert!(contacts["contacts"][0]["verified_at"].is_string(), "{contacts}");
+    let undone = done(&stage, "alice", &["--json", "contact", "verify", "bob", "--undo"])
+        .await
+        .json();
+    assert!(undone.get("verified_at").is_none(), "{undone}");
+}
+
+#[tokio::test]
 async fn rfc2779_5_4_10_a_block_by_the_command_line() {
     let (stage, _, _) = alice_and_bob().await;
     let blocked = done(&stage, "bob", &["--json", "block", "alice"]).await.json();

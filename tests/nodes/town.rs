@@ -133,6 +133,7 @@ fn check_printed(words: &[&str], stdout: &str) {
         ["contacts"] => Prints::Reply("contact.list"),
         ["contact", "remove", _] => Prints::Reply("contact.remove"),
         ["contact", "rename" | "view", ..] => Prints::Reply("contact.update"),
+        ["contact", "verify", ..] => Prints::Reply("contact.verify"),
         ["view", "list"] => Prints::Reply("view.list"),
         ["view", "set", ..] => Prints::Reply("view.update"),
         ["view", "create", ..] => Prints::Reply("view.create"),

@@ -163,6 +163,8 @@ impl Answers {
             Response::Record { beacon: None }
             | Response::Delivered {}
             | Response::Refused { .. }
+            | Response::Hello { .. }
+            | Response::Proof { .. }
             | Response::RecordKept {}
             | Response::MailboxStored { .. }
             | Response::MailboxRegistered { .. }

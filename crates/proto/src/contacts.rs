@@ -221,6 +221,8 @@ impl Node {
             access_sequence: 0,
             problem: None,
             poll: None,
+            verified: None,
+            one_time: None,
             blocked: None,
         };
         let body = LetterBody::Introduce {
@@ -230,6 +232,7 @@ impl Node {
             current: self.own_card(),
             grant: Some(grant),
             stamps: Vec::new(),
+            one_time: None,
         };
         let before = self
             .disk
@@ -358,6 +361,8 @@ impl Node {
             subscription,
             problem: None,
             poll: known.as_ref().and_then(|contact| contact.poll),
+            verified: known.as_ref().and_then(|contact| contact.verified),
+            one_time: known.as_ref().and_then(|contact| contact.one_time),
             blocked: known.as_ref().and_then(|contact| contact.blocked),
         };
         let old_subscription = known.as_ref().and_then(|contact| contact.subscription);
@@ -376,6 +381,7 @@ impl Node {
             name: self.config.name.clone(),
             grant,
             stamps: Vec::new(),
+            one_time: None,
         };
         self.write_letter(from, body, Admission::Open);
         if newcomer {
@@ -553,6 +559,7 @@ impl Node {
             waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
             problem: row.problem,
             blocked: row.blocked,
+            verified: row.verified,
             public: row.is_public_only(),
             node: self
                 .cards

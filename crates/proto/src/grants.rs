@@ -132,6 +132,7 @@ impl Node {
                 current: self.own_card(),
                 grant: Some(grant),
                 stamps: Vec::new(),
+                one_time: None,
             };
             self.write_letter(*to, body, admission);
         } else {
@@ -141,6 +142,7 @@ impl Node {
                 name: self.config.name.clone(),
                 grant,
                 stamps: Vec::new(),
+                one_time: None,
             };
             self.write_letter(*to, body, Admission::Open);
         }

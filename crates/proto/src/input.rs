@@ -352,6 +352,13 @@ pub enum Command {
     },
     /// With whom messages were exchanged.
     ListConversations,
+    /// Say that a contact is who they say, or that this is not certain any more; or look.
+    VerifyContact {
+        /// Petname or principal id.
+        contact: String,
+        /// What to say; none: nothing.
+        verified: Option<bool>,
+    },
     /// Take no messages of a contact.
     BlockContact {
         /// Petname or principal id.
@@ -681,6 +688,9 @@ pub struct ContactInfo {
     /// Their messages are not taken; and whether they are not to know.
     #[serde(default)]
     pub blocked: Option<bool>,
+    /// Since when we have made sure that they are who they say.
+    #[serde(default)]
+    pub verified: Option<UnixMillis>,
     /// Their node, where their card names one.
     pub node: Option<NodeId>,
     /// We watch what they show to everyone, and they do not know us.

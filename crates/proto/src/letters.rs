@@ -7,10 +7,11 @@ use crate::contacts::Introduction;
 use crate::event::{Event, FirstContactProblem};
 use crate::input::ExchangeId;
 use crate::limits::{
-    CARD_SPACING, FAILURE_CHARACTERS, LETTER_LIFE, LETTERS, LETTERS_IN_FLIGHT, POST_RELAYS, RETRY_FIRST, RETRY_LAST,
-    STAMPS_GIVEN, STORED_RETRY, STRANGER_BURST, STRANGER_REFILL, TAKEN,
+    CARD_SPACING, FAILURE_CHARACTERS, LETTER_LIFE, LETTERS, LETTERS_IN_FLIGHT, POST_RELAYS, RETRY_LAST, STAMPS_GIVEN,
+    STORED_RETRY, STRANGER_BURST, STRANGER_REFILL, TAKEN,
 };
 use crate::node::Node;
+use crate::retry::{Attempts, backoff, jittered};
 use crate::rows::{Item, LetterRow, SubscriptionState, TakenRow};
 use crate::step::{Effect, Write};
 use porchlight_wire::content::Content;
@@ -19,32 +20,22 @@ use porchlight_wire::frame::{Admission, Refusal, Request, Response};
 use porchlight_wire::ids::{Address, NodeId, PrincipalId, RandomId};
 use porchlight_wire::letter::{Letter, LetterBody};
 use porchlight_wire::limits::{LETTERS_TAKEN, STAMPS};
-use rand_core::Rng;
 use std::collections::BTreeMap;
 
 /// How offering the waiting letters goes. Volatile: after a restart every letter is due at once.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    attempts: BTreeMap<RandomId, Attempt>,
+    attempts: Attempts<RandomId>,
+    /// Why letters were not taken last.
+    failures: BTreeMap<RandomId, String>,
     exchanges: BTreeMap<ExchangeId, RandomId>,
     card_asked: BTreeMap<PrincipalId, Instant>,
-}
-
-#[derive(Debug, Default)]
-struct Attempt {
-    not_before: Instant,
-    tries: u32,
-    in_flight: bool,
-    /// Why it was not taken last.
-    failure: Option<String>,
 }
 
 impl Outbox {
     /// How often a letter was offered, and why it was not taken last.
     pub(crate) fn tried(&self, id: &RandomId) -> (u32, Option<&str>) {
-        self.attempts
-            .get(id)
-            .map_or((0, None), |attempt| (attempt.tries, attempt.failure.as_deref()))
+        (self.attempts.tries(id), self.failures.get(id).map(String::as_str))
     }
 }
 
@@ -55,6 +46,7 @@ impl Node {
             tracing::warn!("the outbox of letters is full");
             return;
         }
+        let body = self.with_one_time_key(body);
         let row = LetterRow {
             id: self.random_id(),
             to,
@@ -93,15 +85,14 @@ impl Node {
     /// A letter does not wait any more, wherever it was left.
     fn forget_letter(&mut self, id: RandomId) {
         self.write(Write::DeleteLetter(id));
-        self.outbox.attempts.remove(&id);
+        self.outbox.attempts.forget(&id);
+        self.outbox.failures.remove(&id);
         self.drop_parcels(Item::Letter(id));
     }
 
     /// This letter can be offered now.
     pub(crate) fn letter_due(&mut self, id: &RandomId) {
-        if let Some(attempt) = self.outbox.attempts.get_mut(id) {
-            attempt.not_before = Instant(0);
-        }
+        self.outbox.attempts.hurry(id);
     }
 
     /// Everything that waits for the contact whose node this is can be offered now.
@@ -122,9 +113,7 @@ impl Node {
     pub(crate) fn letters_due_to(&mut self, to: &PrincipalId) {
         self.messages_due_to(to);
         for letter in self.disk.letters.values().filter(|letter| letter.to == *to) {
-            if let Some(attempt) = self.outbox.attempts.get_mut(&letter.id) {
-                attempt.not_before = Instant(0);
-            }
+            self.outbox.attempts.hurry(&letter.id);
         }
     }
 
@@ -135,12 +124,7 @@ impl Node {
             .disk
             .letters
             .keys()
-            .filter(|id| {
-                self.outbox
-                    .attempts
-                    .get(id)
-                    .is_none_or(|attempt| !attempt.in_flight && attempt.not_before <= now)
-            })
+            .filter(|id| self.outbox.attempts.is_due(id, now))
             .copied()
             .collect();
         for id in due {
@@ -159,11 +143,7 @@ impl Node {
         self.disk
             .letters
             .keys()
-            .filter_map(|id| match self.outbox.attempts.get(id) {
-                None => Some(self.clock.instant),
-                Some(attempt) if attempt.in_flight => None,
-                Some(attempt) => Some(attempt.not_before),
-            })
+            .filter_map(|id| self.outbox.attempts.next(id, self.clock.instant))
             .min()
     }
 
@@ -186,9 +166,7 @@ impl Node {
             return;
         };
         let exchange = ExchangeId(self.next_id());
-        let attempt = self.outbox.attempts.entry(id).or_default();
-        attempt.in_flight = true;
-        attempt.tries = attempt.tries.saturating_add(1);
+        self.outbox.attempts.begin(id);
         self.outbox.exchanges.insert(exchange, id);
         self.step.effect(Effect::Request {
             exchange,
@@ -244,18 +222,14 @@ impl Node {
 
     /// Waits before the next try: twice as long each time, with jitter; and asks where the recipient is now.
     fn offer_later(&mut self, id: RandomId, to: &PrincipalId, failure: &str) {
-        let jitter = u64::from(self.rng.next_u32() % 1_000);
-        let now = self.clock.instant;
-        let stored = self.is_stored(Item::Letter(id));
-        let attempt = self.outbox.attempts.entry(id).or_default();
-        attempt.in_flight = false;
-        attempt.failure = Some(failure.chars().take(FAILURE_CHARACTERS).collect());
-        let wait = if stored {
-            STORED_RETRY
+        let wait = if self.is_stored(Item::Letter(id)) {
+            jittered(STORED_RETRY, &mut self.rng)
         } else {
-            RETRY_FIRST.saturating_mul(1 << attempt.tries.min(10)).min(RETRY_LAST)
+            backoff(self.outbox.attempts.tries(&id), RETRY_LAST, &mut self.rng)
         };
-        attempt.not_before = now.plus(wait / 2 + wait / 2 * jitter / 1_000);
+        self.outbox.attempts.at(id, self.clock.instant.plus(wait));
+        let failure = failure.chars().take(FAILURE_CHARACTERS).collect();
+        self.outbox.failures.insert(id, failure);
         self.ask_for_card(to);
     }
 
@@ -291,7 +265,9 @@ impl Node {
         match response {
             Response::Delivered {} => self.letter_delivered(&row),
             Response::Refused { reason } => self.letter_refused(&row, *reason),
-            Response::RecordKept {}
+            Response::Hello { .. }
+            | Response::Proof { .. }
+            | Response::RecordKept {}
             | Response::Record { .. }
             | Response::RelayList { .. }
             | Response::MailboxStored { .. }
@@ -349,11 +325,7 @@ impl Node {
             return self.forget_letter(*id);
         }
         let later = self.clock.instant.plus(STORED_RETRY);
-        if let Some(attempt) = self.outbox.attempts.get_mut(id)
-            && !attempt.in_flight
-        {
-            attempt.not_before = attempt.not_before.max(later);
-        }
+        self.outbox.attempts.rest(id, later);
     }
 
     /// A relay will not keep one of our letters.
@@ -501,7 +473,7 @@ impl Node {
     }
 
     fn open_letter(&mut self, way: Way<'_>, envelope: &[u8]) -> Result<(), Refusal> {
-        let plaintext = envelope::open(envelope, &self.disk.identity.envelope).map_err(|_| Refusal::CannotOpen)?;
+        let plaintext = self.open_envelope(envelope).map_err(|_| Refusal::CannotOpen)?;
         let signed = match Content::from_bytes(&plaintext).map_err(|_| Refusal::Invalid)? {
             Content::Letter(signed) => signed,
             Content::Olm(packet) => return self.open_olm(&packet),
@@ -576,7 +548,7 @@ impl Node {
         let waiting = self.disk.letters.values().find(|row| {
             let room = matches!(&row.body, LetterBody::Post { taken, .. } if taken.len() < LETTERS_TAKEN);
             // What was offered may have been taken: more cannot be said in the same letter.
-            row.to == letter.from && room && !self.outbox.attempts.contains_key(&row.id)
+            row.to == letter.from && room && !self.outbox.attempts.knows(&row.id)
         });
         if let Some(mut row) = waiting.cloned()
             && let LetterBody::Post { taken, .. } = &mut row.body
@@ -629,6 +601,7 @@ impl Node {
             current,
             grant,
             stamps,
+            one_time,
         } = &letter.body
         {
             // Over a connection the token stands outside as well, and has let the letter in.
@@ -645,6 +618,7 @@ impl Node {
                 grant: grant.as_ref(),
             })?;
             self.keep_stamps(&letter.from, stamps);
+            self.keep_one_time_key(&letter.from, *one_time);
             return Ok(());
         }
         if let LetterBody::Post { wanted, taken, .. } = &letter.body
@@ -671,9 +645,11 @@ impl Node {
                 name,
                 grant,
                 stamps,
+                one_time,
             } => {
                 self.accept_grant(&letter.from, devices, grant, card, current, name.as_deref())?;
                 self.keep_stamps(&letter.from, stamps);
+                self.keep_one_time_key(&letter.from, *one_time);
                 Ok(())
             }
             LetterBody::Post { stamps, wanted, taken } => {

@@ -337,6 +337,19 @@ pub const RECEIPT_WAIT: u64 = 20_000;
 /// The longest such wait.
 pub const RECEIPT_WAIT_LAST: u64 = 6 * 3_600_000;
 
+/// How long envelopes are sealed to one key.
+pub const ENVELOPE_LIFE: u64 = 7 * DAY;
+
+/// How long a key that was replaced is kept: as long as a card that names it may stand (35 days), and an envelope may wait at a
+/// relay after that (7 days).
+pub const ENVELOPE_KEPT: u64 = 42 * DAY;
+
+/// Keys kept after they were replaced: those of as many weeks. Each is one more try for what is for none of them.
+pub const RETIRED_KEYS: usize = 6;
+
+/// Contacts whose cards name one node that are tried when it shows proof: it is one, or somebody plays with cards.
+pub const HELLO_TRIES: usize = 8;
+
 /// The least time between two sessions with one device given up because it cannot open what they write.
 pub const RESET_SPACING: u64 = 60_000;
 

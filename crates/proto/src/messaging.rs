@@ -22,6 +22,7 @@ use crate::step::Write;
 use outbox::{Peer, Sending, Taken};
 use porchlight_wire::card::OlmKeys;
 use porchlight_wire::ids::{DeviceId, PrincipalId, RandomId};
+use porchlight_wire::letter::LetterBody;
 use porchlight_wire::limits::MAILBOXES;
 use porchlight_wire::message::{Gone, Message};
 use porchlight_wire::time::UnixMillis;
@@ -106,6 +107,35 @@ impl Node {
                 self.touch_card();
             }
             Err(error) => tracing::error!(%error, "no Olm account could be made: this node takes no messages"),
+        }
+    }
+
+    /// A letter that hands out a view hands out a key with it that begins one session: with it a session does not begin by the key
+    /// that all others use too.
+    pub(crate) fn with_one_time_key(&mut self, mut body: LetterBody) -> LetterBody {
+        if let LetterBody::Introduce { one_time, .. } | LetterBody::Grant { one_time, .. } = &mut body
+            && let Some(account) = self.disk.account.as_ref().filter(|_| self.config.messages)
+        {
+            match session::one_time_key(account) {
+                Ok((row, key)) => {
+                    *one_time = Some(key);
+                    self.write(Write::PutAccount(row));
+                }
+                Err(error) => tracing::error!(%error, "no one-time key could be made"),
+            }
+        }
+        body
+    }
+
+    /// Keeps the first one-time key of a contact until a session begins. With a session there is no need of another, and it may be one
+    /// that was used already, in a letter that came again.
+    pub(crate) fn keep_one_time_key(&mut self, from: &PrincipalId, key: Option<[u8; 32]>) {
+        let Some(row) = self.disk.contacts.get(from).cloned() else {
+            return;
+        };
+        let known = self.disk.sessions.values().any(|session| session.principal == *from);
+        if key.is_some() && !known && row.one_time.is_none() {
+            self.put_contact(ContactRow { one_time: key, ..row });
         }
     }
 
@@ -329,6 +359,24 @@ impl Node {
             )
         });
         Reply::Conversations(rows.collect())
+    }
+
+    /// `Command::VerifyContact`.
+    pub(crate) fn command_verify(&mut self, contact: &str, verified: Option<bool>) -> Result<Reply, CommandError> {
+        let row = self.find_contact(contact)?.clone();
+        let since = match verified {
+            None => row.verified,
+            Some(false) => None,
+            Some(true) => row.verified.or(Some(self.clock.unix)),
+        };
+        if since != row.verified {
+            self.put_contact(ContactRow {
+                verified: since,
+                ..row.clone()
+            });
+        }
+        let row = self.find_contact(&row.name)?;
+        Ok(Reply::Contact(self.contact_info(row)))
     }
 
     /// `Command::BlockContact`.

@@ -5,6 +5,7 @@
 
 use crate::clock::{Clock, Instant};
 use crate::event::Event;
+use crate::hello::Hellos;
 use crate::input::{Command, CommandError, ExchangeId, Input, LiveNode, LookupId, PutId, Reply, RequestId};
 use crate::letters::Outbox;
 use crate::limits::{FOUND_PER_LOOKUP, GOODBYE_WAIT, LISTENING, LIVE_NODES};
@@ -115,6 +116,7 @@ pub struct Node {
     pub(crate) collector: Collector,
     pub(crate) keeper: Keeper,
     pub(crate) messaging: Messaging,
+    pub(crate) hellos: Hellos,
     /// Until when the tokens for strangers' envelopes were used up.
     pub(crate) stranger_credit: u64,
     /// The same for envelopes that come with an invite's token.
@@ -262,6 +264,7 @@ impl Node {
             collector: Collector::default(),
             keeper,
             messaging: Messaging::default(),
+            hellos: Hellos::default(),
             stranger_credit: 0,
             invited_credit: 0,
             connected: BTreeMap::new(),
@@ -303,6 +306,7 @@ impl Node {
                 self.next_collection(),
                 self.next_sweep(),
                 self.next_message(),
+                self.next_envelope_key(),
                 self.next_add(),
                 self.next_invite_end(),
                 self.next_presence(),
@@ -343,7 +347,9 @@ impl Node {
                 request,
             } => self.on_request(from, exchange, request),
             Input::Response { exchange, response } => {
-                if !self.on_mailbox_response(exchange, &response) && !self.on_parcel_response(exchange, &response) {
+                let of_hello = self.on_hello_response(exchange, &response);
+                let of_mailbox = of_hello || self.on_mailbox_response(exchange, &response);
+                if !of_mailbox && !self.on_parcel_response(exchange, &response) {
                     self.on_response(exchange, &response);
                 }
             }
@@ -352,7 +358,8 @@ impl Node {
                 perhaps_processed,
                 reason,
             } => {
-                if !self.on_mailbox_failed(exchange) && !self.on_parcel_failed(exchange) {
+                let of_mailbox = self.on_hello_failed(exchange) || self.on_mailbox_failed(exchange);
+                if !of_mailbox && !self.on_parcel_failed(exchange) {
                     self.on_exchange_failed(exchange, perhaps_processed, &reason);
                 }
             }
@@ -409,6 +416,7 @@ impl Node {
                 self.offer_letters();
                 self.parcels_due();
                 self.sweep_due();
+                self.keep_envelope_key();
                 self.messages_due();
                 self.publish_due();
                 self.closings_due();
@@ -425,6 +433,7 @@ impl Node {
         self.phase = Phase::Up;
         self.interest_changed = true;
         self.start_polls();
+        self.keep_envelope_key();
         self.keep_account();
         self.tell(Event::NodeStarted);
     }
@@ -497,6 +506,7 @@ impl Node {
             Command::ListOutbox => Ok(Some(self.command_list_outbox())),
             Command::MarkRead { contact, up_to } => self.command_mark_read(&contact, up_to).map(Some),
             Command::ListConversations => Ok(Some(self.command_list_conversations())),
+            Command::VerifyContact { contact, verified } => self.command_verify(&contact, verified).map(Some),
             Command::BlockContact { contact, politely } => self.command_block(&contact, politely).map(Some),
             Command::UnblockContact { contact } => self.command_unblock(&contact).map(Some),
             Command::Condition => Ok(Some(Reply::Condition(Box::new(self.command_condition())))),
@@ -584,6 +594,7 @@ impl Node {
         }
         self.mailboxes_of(node);
         self.forget_owner(node);
+        self.forget_hello(node);
     }
 
     pub(crate) fn is_seed(&self, node: NodeId) -> bool {
@@ -747,8 +758,14 @@ impl Node {
                 return self.on_operation(from, exchange, &operation);
             }
             Request::MailboxArrived { mailbox } if matches!(self.phase, Phase::Up) => self.on_arrived(from, mailbox),
+            Request::Hello { nonce } if matches!(self.phase, Phase::Up) => self.on_hello(from, nonce),
+            Request::Prove { tag } if matches!(self.phase, Phase::Up) => self.on_prove(from, &tag),
+            Request::Direct { packet } if matches!(self.phase, Phase::Up) => self.on_direct(from, &packet),
             // Records are served by `net` itself, from its shelf.
             Request::Deliver { .. }
+            | Request::Hello { .. }
+            | Request::Prove { .. }
+            | Request::Direct { .. }
             | Request::MailboxDeposit { .. }
             | Request::Mailbox(_)
             | Request::MailboxArrived { .. }

@@ -4,9 +4,10 @@
 use crate::clock::Instant;
 use crate::input::ExchangeId;
 use crate::limits::{
-    DAY, PARCEL_LIFE, PARCEL_WORKS, PARCELS, PARCELS_IN_FLIGHT, POST_RETRY_LAST, RETRY_FIRST, STAMPS_KEPT, STAMPS_LOW,
+    DAY, PARCEL_LIFE, PARCEL_WORKS, PARCELS, PARCELS_IN_FLIGHT, POST_RETRY_LAST, STAMPS_KEPT, STAMPS_LOW,
 };
 use crate::node::Node;
+use crate::retry::{Attempts, backoff};
 use crate::rows::{BatchContents, Item, ParcelRow, StampsRow};
 use crate::step::{Effect, Write};
 use porchlight_wire::frame::{Admission, Refusal, Request, Response};
@@ -22,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How leaving the parcels goes. Volatile: after a restart each that is not stored is due at once.
 #[derive(Debug, Default)]
 pub(crate) struct Post {
-    attempts: BTreeMap<RandomId, Attempt>,
+    attempts: Attempts<RandomId>,
     exchanges: BTreeMap<ExchangeId, RandomId>,
     /// Work that is being done, and for which parcel and day.
     work: BTreeMap<[u8; 32], (RandomId, Day)>,
@@ -30,13 +31,6 @@ pub(crate) struct Post {
     missing: BTreeMap<MailboxId, Instant>,
     /// When contacts were asked for stamps.
     asked: BTreeMap<PrincipalId, Instant>,
-}
-
-#[derive(Debug, Default)]
-struct Attempt {
-    not_before: Instant,
-    tries: u32,
-    in_flight: bool,
 }
 
 impl Node {
@@ -108,7 +102,7 @@ impl Node {
 
     fn drop_parcel(&mut self, id: RandomId) {
         self.write(Write::DeleteParcel(id));
-        self.post.attempts.remove(&id);
+        self.post.attempts.forget(&id);
         self.post.work.retain(|_, (of, _)| *of != id);
     }
 
@@ -154,10 +148,7 @@ impl Node {
             .parcels
             .values()
             .filter(|parcel| parcel.stored.is_none() && is_next(parcel, &firsts))
-            .filter(|parcel| {
-                let attempt = self.post.attempts.get(&parcel.id);
-                attempt.is_none_or(|attempt| !attempt.in_flight && attempt.not_before <= now)
-            })
+            .filter(|parcel| self.post.attempts.is_due(&parcel.id, now))
             .cloned()
             .collect();
         for parcel in waiting {
@@ -189,11 +180,7 @@ impl Node {
                 if blocked || worked_on || !is_next(parcel, &firsts) {
                     return None;
                 }
-                match self.post.attempts.get(&parcel.id) {
-                    None => Some(self.clock.instant),
-                    Some(attempt) if attempt.in_flight => None,
-                    Some(attempt) => Some(attempt.not_before),
-                }
+                self.post.attempts.next(&parcel.id, self.clock.instant)
             })
             .min()
     }
@@ -212,9 +199,7 @@ impl Node {
 
     fn send_parcel(&mut self, parcel: &ParcelRow, pass: Pass) {
         let exchange = ExchangeId(self.next_id());
-        let attempt = self.post.attempts.entry(parcel.id).or_default();
-        attempt.in_flight = true;
-        attempt.tries = attempt.tries.saturating_add(1);
+        self.post.attempts.begin(parcel.id);
         self.post.exchanges.insert(exchange, parcel.id);
         self.step.effect(Effect::Request {
             exchange,
@@ -269,6 +254,8 @@ impl Node {
             Response::MailboxStored { until } => self.parcel_stored(parcel, *until),
             Response::Refused { reason } => self.parcel_refused(parcel, *reason),
             Response::Delivered {}
+            | Response::Hello { .. }
+            | Response::Proof { .. }
             | Response::RecordKept {}
             | Response::Record { .. }
             | Response::RelayList { .. }
@@ -290,7 +277,7 @@ impl Node {
     }
 
     fn parcel_stored(&mut self, mut parcel: ParcelRow, until: UnixMillis) {
-        self.post.attempts.remove(&parcel.id);
+        self.post.attempts.forget(&parcel.id);
         // A relay may say that it keeps it for years; we look again after some time all the same.
         let until = until.min(self.clock.unix.plus(PARCEL_LIFE));
         if until <= self.clock.unix {
@@ -350,21 +337,13 @@ impl Node {
             .values()
             .filter(|parcel| parcel.at.relay.node == relay);
         for parcel in there {
-            if let Some(attempt) = self.post.attempts.get_mut(&parcel.id) {
-                attempt.not_before = Instant(0);
-            }
+            self.post.attempts.hurry(&parcel.id);
         }
     }
 
     fn post_later(&mut self, id: RandomId) {
-        let jitter = u64::from(self.rng.next_u32() % 1_000);
-        let now = self.clock.instant;
-        let attempt = self.post.attempts.entry(id).or_default();
-        attempt.in_flight = false;
-        let wait = RETRY_FIRST
-            .saturating_mul(1 << attempt.tries.min(12))
-            .min(POST_RETRY_LAST);
-        attempt.not_before = now.plus(wait / 2 + wait / 2 * jitter / 1_000);
+        let wait = backoff(self.post.attempts.tries(&id), POST_RETRY_LAST, &mut self.rng);
+        self.post.attempts.at(id, self.clock.instant.plus(wait));
     }
 
     /// A stamp for a contact's mailbox, which is spent by this. If they run low, more are asked for.

@@ -356,6 +356,8 @@ impl Node {
             access_sequence: 0,
             problem: None,
             poll: None,
+            verified: None,
+            one_time: None,
             blocked: None,
         }
     }

@@ -5,10 +5,11 @@ use crate::clock::Instant;
 use crate::contacts::full;
 use crate::event::Event;
 use crate::input::{CommandError, PutId, Reply};
-use crate::limits::{CLOSING_DELAY, FORMER, RETRY_FIRST, RETRY_LAST};
+use crate::limits::{CLOSING_DELAY, FORMER, RETRY_LAST};
 use crate::node::Node;
 use crate::presence::presentity::farewell;
 use crate::publication::{Name, Publication};
+use crate::retry::{Attempts, backoff};
 use crate::rows::{ClosingRow, ContactRow, FormerRow, GrantedView, InviteRow, ViewRow};
 use crate::step::{Effect, Write};
 use porchlight_wire::beacon::VerifiedBeacon;
@@ -20,21 +21,15 @@ use porchlight_wire::letter::LetterBody;
 use porchlight_wire::presence::PresenceState;
 use porchlight_wire::time::UnixMillis;
 use serde_bytes::ByteBuf;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How sending the last records of ended generations goes. Volatile: after a restart each is due at once.
 #[derive(Debug, Default)]
 pub(crate) struct Closings {
-    attempts: BTreeMap<BlindedKey, Attempt>,
+    attempts: Attempts<BlindedKey>,
+    /// Those that are still to be gossiped.
+    ungossiped: BTreeSet<BlindedKey>,
     puts: BTreeMap<PutId, BlindedKey>,
-}
-
-#[derive(Debug, Default)]
-struct Attempt {
-    not_before: Instant,
-    tries: u32,
-    gossiped: bool,
-    in_flight: bool,
 }
 
 impl Node {
@@ -171,12 +166,11 @@ impl Node {
         };
         for beacon in self.closing_records(&mut publication, UnixMillis(u64::MAX), &payload) {
             // Whoever is moved on has a moment to do so: a view that ends under them would be shown as unknown meanwhile.
-            let attempt = Attempt {
-                not_before: self.clock.instant.plus(CLOSING_DELAY),
-                gossiped: !gossip,
-                ..Attempt::default()
-            };
-            self.closings.attempts.insert(beacon.pk(), attempt);
+            let at = self.clock.instant.plus(CLOSING_DELAY);
+            self.closings.attempts.at(beacon.pk(), at);
+            if gossip {
+                self.closings.ungossiped.insert(beacon.pk());
+            }
             self.write(Write::PutClosing(ClosingRow {
                 pk: beacon.pk(),
                 beacon: ByteBuf::from(beacon.bytes()),
@@ -191,10 +185,7 @@ impl Node {
             .disk
             .closings
             .values()
-            .filter(|row| {
-                let attempt = self.closings.attempts.get(&row.pk);
-                attempt.is_none_or(|attempt| !attempt.in_flight && attempt.not_before <= now)
-            })
+            .filter(|row| self.closings.attempts.is_due(&row.pk, now))
             .cloned()
             .collect();
         for row in due {
@@ -204,9 +195,9 @@ impl Node {
                 continue;
             };
             let put = PutId(self.next_id());
-            let attempt = self.closings.attempts.entry(row.pk).or_default();
-            attempt.in_flight = true;
-            if !std::mem::replace(&mut attempt.gossiped, true) {
+            let after_restart = !self.closings.attempts.knows(&row.pk);
+            self.closings.attempts.begin(row.pk);
+            if self.closings.ungossiped.remove(&row.pk) || after_restart {
                 self.step.effect(Effect::Gossip { beacon: beacon.clone() });
             }
             self.closings.puts.insert(put, row.pk);
@@ -220,11 +211,7 @@ impl Node {
         self.disk
             .closings
             .keys()
-            .filter_map(|pk| match self.closings.attempts.get(pk) {
-                None => Some(self.clock.instant),
-                Some(attempt) if attempt.in_flight => None,
-                Some(attempt) => Some(attempt.not_before),
-            })
+            .filter_map(|pk| self.closings.attempts.next(pk, self.clock.instant))
             .min()
     }
 
@@ -237,28 +224,19 @@ impl Node {
             self.forget_closing(&pk);
             return true;
         }
-        let now = self.clock.instant;
-        if let Some(attempt) = self.closings.attempts.get_mut(&pk) {
-            attempt.in_flight = false;
-            let wait = RETRY_FIRST.saturating_mul(1 << attempt.tries.min(10)).min(RETRY_LAST);
-            attempt.tries = attempt.tries.saturating_add(1);
-            attempt.not_before = now.plus(wait);
-        }
+        let wait = backoff(self.closings.attempts.tries(&pk), RETRY_LAST, &mut self.rng);
+        self.closings.attempts.at(pk, self.clock.instant.plus(wait));
         true
     }
 
     /// A relay appeared: what nobody kept so far may be kept now.
     pub(crate) fn closings_again(&mut self) {
-        let now = self.clock.instant;
-        for attempt in self.closings.attempts.values_mut() {
-            if attempt.tries > 0 {
-                attempt.not_before = attempt.not_before.min(now);
-            }
-        }
+        self.closings.attempts.hurry_all();
     }
 
     fn forget_closing(&mut self, pk: &BlindedKey) {
-        self.closings.attempts.remove(pk);
+        self.closings.attempts.forget(pk);
+        self.closings.ungossiped.remove(pk);
         self.write(Write::DeleteClosing(*pk));
     }
 

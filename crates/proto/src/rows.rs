@@ -37,8 +37,23 @@ pub struct Identity {
     pub device: DeviceKeys,
     /// Opens envelopes.
     pub envelope: EnvelopeSecretKey,
+    /// Since when it is that one.
+    #[serde(default)]
+    pub envelope_since: UnixMillis,
+    /// Those before it, the newest first: something sealed to them may still come.
+    #[serde(default)]
+    pub retired: Vec<RetiredKey>,
     /// The card's generation.
     pub card: GenerationKey,
+}
+
+/// A key for envelopes that no card names any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RetiredKey {
+    /// The key.
+    pub key: EnvelopeSecretKey,
+    /// Since when it is replaced.
+    pub since: UnixMillis,
 }
 
 /// How much of the document a view shows.
@@ -193,6 +208,12 @@ pub struct ContactRow {
     /// Every how many milliseconds we ask for their presence; none: not on a schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<u64>,
+    /// Since when we have made sure that they are who they say; none: we have not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<UnixMillis>,
+    /// A key of theirs that begins one Olm session, while none has begun.
+    #[serde(with = "serde_bytes", default, skip_serializing_if = "Option::is_none")]
+    pub one_time: Option<[u8; 32]>,
     /// Their messages are not taken; and whether they are not to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<bool>,

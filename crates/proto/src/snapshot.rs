@@ -229,6 +229,7 @@ impl Snapshot {
             Write::DeleteSpent(mailbox, mark) => {
                 self.spent.remove(&(*mailbox, *mark));
             }
+            Write::PutIdentity(row) => self.identity = *row.clone(),
             Write::PutAccount(row) => self.account = Some(row.clone()),
             Write::PutSession(row) => {
                 self.sessions.insert(row.key, row.clone());

@@ -7,8 +7,8 @@ use crate::messaging::rows::{
     SessionKey, SessionRow,
 };
 use crate::rows::{
-    AnswerRow, BodyRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, EventRow, FormerRow, InviteRow, KeptRow,
-    LetterRow, MailboxRow, ObservedRow, OwnPresenceRow, ParcelRow, SpentRow, StampsRow, TakenRow, ViewRow,
+    AnswerRow, BodyRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, EventRow, FormerRow, Identity, InviteRow,
+    KeptRow, LetterRow, MailboxRow, ObservedRow, OwnPresenceRow, ParcelRow, SpentRow, StampsRow, TakenRow, ViewRow,
 };
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::BlindedKey;
@@ -109,6 +109,8 @@ pub enum Write {
     DeleteSpent(MailboxId, [u8; 16]),
     /// This device's Olm account (a single row).
     PutAccount(AccountRow),
+    /// Replaces keys of our own that are replaced regularly.
+    PutIdentity(Box<Identity>),
     /// By device and session.
     PutSession(SessionRow),
     /// By device and session.
@@ -192,6 +194,7 @@ impl Write {
             | Self::DeleteBody(..)
             | Self::PutSpent(_)
             | Self::DeleteSpent(..)
+            | Self::PutIdentity(_)
             | Self::PutAccount(_)
             | Self::PutSession(_)
             | Self::DeleteSession(_)

@@ -125,6 +125,8 @@ struct World {
     wakes: (u64, u32),
     /// How many mailboxes those who join have.
     mailboxes: usize,
+    /// Whether those who join take messages.
+    messages: bool,
 }
 
 impl World {
@@ -152,6 +154,7 @@ impl World {
             digest: [0; 32],
             wakes: (0, 0),
             mailboxes: 0,
+            messages: true,
         }
     }
 
@@ -168,6 +171,7 @@ impl World {
     fn join_silently(&mut self, name: &str) -> Who {
         let mut member = Member::new(name, &self.network, &self.relays, self.unix(), &mut self.rng);
         member.config.mailboxes = self.mailboxes;
+        member.config.messages = self.messages;
         self.members.push(member);
         let number = self.members.len() - 1;
         let account = member::account(number, &self.members[number].config);

@@ -171,6 +171,8 @@ registry! {
         "Messages that wait to be delivered.";
     OutboxRetry "outbox.retry" (OutboxRetry) -> OutboxRetried, [NotFound],
         "Offer what waits now, and not when its turn comes.";
+    ContactVerify "contact.verify" (ContactVerify) -> ContactVerified, [NotFound],
+        "The safety number of you and a contact; and that you have compared it with them.";
     ContactBlock "contact.block" (ContactBlock) -> ContactUpdated, [NotFound],
         "Take no messages of a contact: plainly, or without their knowing.";
     ContactUnblock "contact.unblock" (OneContact) -> ContactUpdated, [NotFound],

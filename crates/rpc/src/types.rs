@@ -412,6 +412,9 @@ objects! {
         added_at: String,
         /// Letters that wait to be delivered to them.
         waiting: u32,
+        /// Since when you have made sure that they are who they say.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        verified_at: Option<String>,
         /// Their messages are not taken: `plainly`, and they are told so, or `politely`, and they are not.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         #[schemars(extend("enum" = BLOCKED))]

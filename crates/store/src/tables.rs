@@ -164,6 +164,7 @@ pub(crate) fn change(write: &Write) -> Change {
         Write::DeleteBody(mailbox, number) => Change::Delete(BODIES, numbered(mailbox, *number)),
         Write::PutSpent(row) => put(SPENT, &pair(row.mailbox.as_bytes(), &row.mark), row),
         Write::DeleteSpent(mailbox, mark) => Change::Delete(SPENT, pair(mailbox.as_bytes(), mark)),
+        Write::PutIdentity(row) => Change::PutSingle(IDENTITY, cbor::encode(row)),
         Write::PutAccount(row) => Change::PutSingle(ACCOUNT, cbor::encode(row)),
         Write::PutSession(row) => put(SESSIONS, &session_key(&row.key), row),
         Write::DeleteSession(key) => Change::Delete(SESSIONS, session_key(key)),

@@ -5,7 +5,7 @@ use crate::device_list::{DeviceList, DeviceListError, SignedDeviceList};
 use crate::ids::DeviceId;
 use crate::keys::DeviceKeys;
 use crate::letter::SignedLetter;
-use crate::limits::{BATCH, LETTER_BYTES};
+use crate::limits::{BATCH, DIRECT_CLASSES, LETTER_BYTES};
 use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,9 @@ pub enum ContentError {
     /// The bytes are none.
     #[error("the content of an envelope cannot be read: {0}")]
     Unreadable(#[from] CborError),
+    /// The padding is none of ours.
+    #[error("expected an Olm message padded with zeros to 512 bytes, or 1, 2, 4, 16 or 64 KiB")]
+    Padding,
     /// Too few or too many Olm messages.
     #[error("expected 1 to {BATCH} Olm messages in an envelope, got {got}")]
     Count {
@@ -71,6 +74,37 @@ pub struct OlmPacket {
     /// The Olm message.
     #[serde(with = "serde_bytes")]
     pub message: Vec<u8>,
+}
+
+impl OlmPacket {
+    /// As it goes without an envelope: a length, the packet, and zeros up to one of [`DIRECT_CLASSES`]. None if it is too large.
+    #[must_use]
+    pub fn to_padded(&self) -> Option<Vec<u8>> {
+        let packet = cbor::encode(self);
+        let class = DIRECT_CLASSES.into_iter().find(|class| packet.len() + 4 <= *class)?;
+        let mut padded = u32::try_from(packet.len()).ok()?.to_be_bytes().to_vec();
+        padded.extend(packet);
+        padded.resize(class, 0);
+        Some(padded)
+    }
+
+    /// From that.
+    ///
+    /// # Errors
+    ///
+    /// If it has none of the sizes, is padded with something else, or is none.
+    pub fn from_padded(bytes: &[u8]) -> Result<Self, ContentError> {
+        if !DIRECT_CLASSES.contains(&bytes.len()) {
+            return Err(ContentError::Padding);
+        }
+        let (length, rest) = bytes.split_first_chunk().ok_or(ContentError::Padding)?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| ContentError::Padding)?;
+        let (packet, padding) = rest.split_at_checked(length).ok_or(ContentError::Padding)?;
+        if padding.iter().any(|byte| *byte != 0) {
+            return Err(ContentError::Padding);
+        }
+        Ok(cbor::decode(packet, LETTER_BYTES)?)
+    }
 }
 
 /// A device's Olm identity key, signed by the device, with the list that names the device.

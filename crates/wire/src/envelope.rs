@@ -193,12 +193,15 @@ pub fn seal(to: &EnvelopePublicKey, plaintext: &[u8], rng: &mut impl CryptoRng) 
     Ok(envelope)
 }
 
+/// What was in an envelope; wiped when it is no longer needed.
+pub type Opened = Zeroizing<Vec<u8>>;
+
 /// Opens an envelope.
 ///
 /// # Errors
 ///
 /// If it is none, is not for this key, or was altered.
-pub fn open(envelope: &[u8], key: &EnvelopeSecretKey) -> Result<Zeroizing<Vec<u8>>, EnvelopeError> {
+pub fn open(envelope: &[u8], key: &EnvelopeSecretKey) -> Result<Opened, EnvelopeError> {
     if !ENVELOPE_CLASSES.contains(&envelope.len()) {
         return Err(EnvelopeError::Shape);
     }

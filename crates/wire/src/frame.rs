@@ -58,6 +58,27 @@ pub enum Request {
         #[serde(with = "serde_bytes")]
         envelope: Vec<u8>,
     },
+    /// Draw something for a hello.
+    #[serde(rename = "hello")]
+    Hello {
+        /// What the asking side drew.
+        #[serde(with = "serde_bytes")]
+        nonce: [u8; 32],
+    },
+    /// Show that you are a contact's device, as I do.
+    #[serde(rename = "hello.prove")]
+    Prove {
+        /// What the asking side shows.
+        #[serde(with = "serde_bytes")]
+        tag: [u8; 32],
+    },
+    /// Take this Olm message, on a connection on which both sides have proven themselves.
+    #[serde(rename = "direct")]
+    Direct {
+        /// The Olm message, padded.
+        #[serde(with = "serde_bytes")]
+        packet: Vec<u8>,
+    },
     /// Keep this beacon, and pass it on.
     #[serde(rename = "record.put")]
     RecordPut {
@@ -117,6 +138,20 @@ pub enum Response {
     Refused {
         /// Why.
         reason: Refusal,
+    },
+    /// What was drawn for a hello.
+    #[serde(rename = "hello")]
+    Hello {
+        /// What the answering side drew.
+        #[serde(with = "serde_bytes")]
+        nonce: [u8; 32],
+    },
+    /// What the answering side shows; random bytes to those who are no contact.
+    #[serde(rename = "hello.proof")]
+    Proof {
+        /// The tag.
+        #[serde(with = "serde_bytes")]
+        tag: [u8; 32],
     },
     /// The beacon is kept.
     #[serde(rename = "record.kept")]
@@ -273,6 +308,8 @@ pub fn decode_response(bytes: &[u8]) -> Result<ResponseFrame, FrameError> {
         Response::MailboxEnvelopes { envelopes } => at_most(MAILBOX_BATCH, envelopes.len())?,
         Response::Delivered {}
         | Response::Refused { .. }
+        | Response::Hello { .. }
+        | Response::Proof { .. }
         | Response::RecordKept {}
         | Response::Record { .. }
         | Response::MailboxStored { .. }

@@ -122,6 +122,12 @@ impl DeviceKeys {
         PublicKey::from(&self.exchange).to_bytes()
     }
 
+    /// What X25519 gives this device and the one with this key; none if the key gives everybody the same (RFC 7748 section 6.1).
+    pub(crate) fn agree(&self, other: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
+        let shared = self.exchange.diffie_hellman(&PublicKey::from(*other));
+        shared.was_contributory().then(|| Zeroizing::new(shared.to_bytes()))
+    }
+
     /// Signs bytes without a label: only for a standard that has a beginning of its own, which no label of ours begins as.
     pub(crate) fn sign_plain(&self, bytes: &[u8]) -> [u8; 64] {
         self.signing.sign(bytes).to_bytes()

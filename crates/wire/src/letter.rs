@@ -37,6 +37,9 @@ pub enum LetterBody {
         /// Stamps for my mailboxes.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         stamps: Vec<StampBatch>,
+        /// A key of mine that begins one Olm session, for you alone.
+        #[serde(with = "serde_bytes", skip_serializing_if = "Option::is_none", default)]
+        one_time: Option<[u8; 32]>,
     },
     /// A view of mine for you.
     Grant {
@@ -52,6 +55,9 @@ pub enum LetterBody {
         /// Stamps for my mailboxes.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         stamps: Vec<StampBatch>,
+        /// A key of mine that begins one Olm session, for you alone.
+        #[serde(with = "serde_bytes", skip_serializing_if = "Option::is_none", default)]
+        one_time: Option<[u8; 32]>,
     },
     /// Your view went silent: please send me its current generation.
     Renew {},

@@ -165,6 +165,10 @@ pub const MESSAGE_LIFE: u64 = 14 * 86_400_000;
 /// forty keys of what was skipped.
 pub const BATCH: usize = 32;
 
+/// The sizes that Olm messages without an envelope are padded to: on a connection whose length field an observer can count, a
+/// short one, a receipt and a line of text look alike.
+pub const DIRECT_CLASSES: [usize; 6] = [512, 1024, 2 * 1024, 4 * 1024, 16 * 1024, 64 * 1024];
+
 /// Messages named as gone in one Olm message: who cancels more at once leaves gaps that are shown.
 pub const GONE: usize = 32;
 

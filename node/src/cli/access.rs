@@ -4,10 +4,13 @@ use super::output::{Output, age, clean, left, since, until};
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use porchlight_rpc::methods::{
-    ContactRemove, ContactUpdate, GrantList, GrantRevoke, IdentityShow, InviteList, InviteRevoke, PresenceSubscribe,
-    PresenceUnsubscribe, ViewCreate, ViewDelete, ViewList, ViewUpdate, WatcherList,
+    ContactRemove, ContactUpdate, ContactVerify, GrantList, GrantRevoke, IdentityShow, InviteList, InviteRevoke,
+    PresenceSubscribe, PresenceUnsubscribe, ViewCreate, ViewDelete, ViewList, ViewUpdate, WatcherList,
 };
 use porchlight_rpc::types;
+
+/// Groups of a safety number that are read in one breath.
+const GROUPS_IN_A_LINE: usize = 4;
 
 /// The view that everyone sees who knows the id.
 const PUBLIC: &str = "public";
@@ -31,6 +34,24 @@ they have seen; they also know the addresses your node has had.")]
         name: String,
         /// The new one.
         new: String,
+    },
+    /// Make sure that a contact is who they say: compare a number with them.
+    #[command(after_help = "\
+Examples:
+  porchlight contact verify carol         the number; she sees the same one for you
+  porchlight contact verify carol --ok    you have compared it, by telephone or face to face
+  porchlight contact verify carol --undo
+
+Whoever passed her invite on could have put in one of their own. If the numbers are the same, nobody did.")]
+    Verify {
+        /// Their name here.
+        name: String,
+        /// You have compared it, and it is the same.
+        #[arg(long)]
+        ok: bool,
+        /// It is not certain any more.
+        #[arg(long, conflicts_with = "ok")]
+        undo: bool,
     },
     /// Show a contact another view of you.
     #[command(after_help = "Example:\n  porchlight contact view carol work")]
@@ -142,6 +163,7 @@ Example:
 pub(super) async fn contact(out: &Output, command: &ContactCmd) -> Result<()> {
     match command {
         ContactCmd::Remove { name } => remove(out, name).await,
+        ContactCmd::Verify { name, ok, undo } => verify(out, name, *ok, *undo).await,
         ContactCmd::Rename { name, new } => {
             let said = format!("{} is called {} from now on", clean(name), clean(new));
             update(out, name, Some(new.clone()), None, &said).await
@@ -151,6 +173,30 @@ pub(super) async fn contact(out: &Output, command: &ContactCmd) -> Result<()> {
             update(out, name, None, Some(view.clone()), &said).await
         }
     }
+}
+
+async fn verify(out: &Output, name: &str, ok: bool, undo: bool) -> Result<()> {
+    let params = types::ContactVerify {
+        contact: name.to_owned(),
+        verified: (ok || undo).then_some(ok),
+    };
+    let verified = out.client().await?.call::<ContactVerify>(&params).await?;
+    if out.json {
+        return out.object(&verified);
+    }
+    let name = clean(&verified.contact);
+    if !ok {
+        out.line(&format!("You and {name} both see this, if nobody is in between:"))?;
+        let groups: Vec<&str> = verified.safety_number.split(' ').collect();
+        for line in groups.chunks(GROUPS_IN_A_LINE) {
+            out.line(&format!("  {}", line.join(" ")))?;
+        }
+    }
+    out.line(&match verified.verified_at.as_deref().and_then(since) {
+        Some(_) if ok => format!("{name} is verified"),
+        Some(ms) => format!("verified {} ago", age(ms)),
+        None => format!("not verified; once you have compared it with {name}: `porchlight contact verify {name} --ok`"),
+    })
 }
 
 async fn remove(out: &Output, name: &str) -> Result<()> {

@@ -143,6 +143,7 @@ pub fn contact(info: &ContactInfo) -> types::Contact {
         told_name: info.told_name.clone(),
         added_at: at(info.added),
         waiting: info.waiting,
+        verified_at: info.verified.map(at),
         blocked: info
             .blocked
             .map(|politely| if politely { "politely" } else { "plainly" }.to_owned()),

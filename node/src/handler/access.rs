@@ -9,6 +9,7 @@ use porchlight_proto::{Command, Reply};
 use porchlight_rpc::{Kind, RpcError, types};
 use porchlight_wire::grant::Right;
 use porchlight_wire::ids::RandomId;
+use porchlight_wire::safety_number::safety_number;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -65,6 +66,19 @@ impl Api {
         match self.command(command, key).await? {
             Reply::Contact(info) => value(&types::ContactUpdated {
                 contact: convert::contact(&info),
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(super) async fn verify_contact(&self, params: types::ContactVerify) -> Result<Value, RpcError> {
+        let (contact, verified) = (params.contact, params.verified);
+        match self.command(Command::VerifyContact { contact, verified }, None).await? {
+            Reply::Contact(info) => value(&types::ContactVerified {
+                safety_number: safety_number(&self.about.principal, &info.principal),
+                contact: info.name,
+                principal: info.principal.to_string(),
+                verified_at: info.verified.map(convert::at),
             }),
             other => Err(unexpected(&other)),
         }

@@ -154,6 +154,9 @@ impl Task {
         let response = match request {
             // What needs a memory, or keys, is the core's.
             Request::Deliver { .. }
+            | Request::Hello { .. }
+            | Request::Prove { .. }
+            | Request::Direct { .. }
             | Request::MailboxDeposit { .. }
             | Request::Mailbox(_)
             | Request::MailboxArrived { .. } => {

@@ -46,6 +46,8 @@ fn identity(seed: u8) -> Identity {
         devices: list.sign(&root),
         device,
         envelope: EnvelopeSecretKey::random(&mut rng),
+        envelope_since: NOW,
+        retired: Vec::new(),
         card: GenerationKey::random(&mut rng),
     }
 }
@@ -73,6 +75,8 @@ fn contact(of: &Identity) -> ContactRow {
         access_sequence: 0,
         problem: None,
         poll: None,
+        verified: None,
+        one_time: None,
         blocked: None,
     }
 }

@@ -7,18 +7,19 @@ use crate::clock::Instant;
 use crate::event::FirstContactProblem;
 use crate::input::ExchangeId;
 use crate::limits::{
-    GONE_KEPT, MESSAGES_IN_FLIGHT, MESSAGES_IN_FLIGHT_EACH, RECEIPT_WAIT, RECEIPT_WAIT_LAST, RESET_SPACING,
-    RETRY_FIRST, RETRY_LAST, SESSIONS_EACH,
+    GONE_KEPT, MESSAGES_IN_FLIGHT, MESSAGES_IN_FLIGHT_EACH, RECEIPT_WAIT, RECEIPT_WAIT_LAST, RESET_SPACING, RETRY_LAST,
+    SESSIONS_EACH,
 };
 use crate::node::Node;
+use crate::retry::backoff;
+use crate::rows::ContactRow;
 use crate::step::{Effect, Write};
 use porchlight_wire::content::{Content, OlmIdentity, OlmPacket};
 use porchlight_wire::frame::{Admission, Refusal, Request, Response};
-use porchlight_wire::ids::{DeviceId, PrincipalId, RandomId};
+use porchlight_wire::ids::{DeviceId, NodeId, PrincipalId, RandomId};
 use porchlight_wire::letter::LetterBody;
 use porchlight_wire::limits::{GONE, RECEIPTS};
 use porchlight_wire::message::{Gone, Plaintext, PlaintextBody, Receipts};
-use rand_core::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What waits for one contact.
@@ -94,13 +95,32 @@ pub(crate) enum Sending {
         number: u64,
         id: RandomId,
         session: SessionKey,
+        direct: bool,
     },
     /// Receipts.
     Receipts {
         to: PrincipalId,
         receipts: Owed,
         session: SessionKey,
+        direct: bool,
     },
+}
+
+impl Sending {
+    const fn is_direct(&self) -> bool {
+        let (Self::Message { direct, .. } | Self::Receipts { direct, .. }) = self;
+        *direct
+    }
+}
+
+/// Whether this is the answer of one who wants an envelope.
+const fn is_unproven(response: &Response) -> bool {
+    matches!(
+        response,
+        Response::Refused {
+            reason: Refusal::NotAdmitted | Refusal::NotServed | Refusal::Malformed
+        }
+    )
 }
 
 impl Node {
@@ -204,8 +224,7 @@ impl Node {
         let Some(sealed) = self.sealed(&row) else {
             return false;
         };
-        let content = Content::Olm(sealed.packet).to_bytes();
-        let Some(envelope) = self.seal_content(to, &content) else {
+        let Some((request, direct)) = self.carried(to, node, sealed.packet) else {
             return false;
         };
         let exchange = ExchangeId(self.next_id());
@@ -216,6 +235,7 @@ impl Node {
                 number,
                 id,
                 session: sealed.session,
+                direct,
             },
         );
         if let Some(peer) = self.messaging.peers.get_mut(to) {
@@ -226,12 +246,25 @@ impl Node {
             exchange,
             to: node,
             addresses,
-            request: Request::Deliver {
-                admission: Admission::Open,
-                envelope,
-            },
+            request,
         });
         true
+    }
+
+    /// An Olm message as it goes over a connection: as it is, once the two devices have proven themselves on it; in an envelope
+    /// before that, and whenever it begins a session. The second says which.
+    fn carried(&mut self, to: &PrincipalId, node: NodeId, packet: OlmPacket) -> Option<(Request, bool)> {
+        let device = self.card_of(to)?.bundle.device;
+        if packet.identity.is_none()
+            && self.is_proven(node, *to, device)
+            && let Some(packet) = packet.to_padded()
+        {
+            return Some((Request::Direct { packet }, true));
+        }
+        self.begin_hello(*to, node);
+        let envelope = self.seal_content(to, &Content::Olm(packet).to_bytes())?;
+        let admission = Admission::Open;
+        Some((Request::Deliver { admission, envelope }, false))
     }
 
     /// The message as it is sent: encrypted at the first try, and the same bytes at each later one.
@@ -262,8 +295,17 @@ impl Node {
         let session = match self.session_to_write(&device) {
             Some(row) => row,
             None => {
+                let mut keys = card.bundle.olm?;
+                let contact = self.disk.contacts.get(to).filter(|contact| contact.one_time.is_some());
+                if let Some(contact) = contact.cloned() {
+                    keys.fallback = contact.one_time.unwrap_or(keys.fallback);
+                    self.put_contact(ContactRow {
+                        one_time: None,
+                        ..contact
+                    });
+                }
                 let account = self.disk.account.as_ref()?;
-                session::begin(account, *to, device, &card.bundle.olm?, self.clock.unix)
+                session::begin(account, *to, device, &keys, self.clock.unix)
                     .inspect_err(|error| tracing::warn!(%error, "no session begins with a contact's device"))
                     .ok()?
             }
@@ -342,7 +384,7 @@ impl Node {
         let Some((receipts, session, packet)) = self.pack_receipts(to) else {
             return false;
         };
-        let Some(envelope) = self.seal_content(to, &Content::Olm(packet).to_bytes()) else {
+        let Some((request, direct)) = self.carried(to, node, packet) else {
             return false;
         };
         let exchange = ExchangeId(self.next_id());
@@ -352,6 +394,7 @@ impl Node {
                 to: *to,
                 receipts,
                 session,
+                direct,
             },
         );
         if let Some(peer) = self.messaging.peers.get_mut(to) {
@@ -361,10 +404,7 @@ impl Node {
             exchange,
             to: node,
             addresses,
-            request: Request::Deliver {
-                admission: Admission::Open,
-                envelope,
-            },
+            request,
         });
         true
     }
@@ -396,12 +436,10 @@ impl Node {
 
     /// Waits before the next try: twice as long each time, with jitter; and asks where the recipient is now.
     fn send_later(&mut self, to: &PrincipalId) {
-        let jitter = u64::from(self.rng.next_u32() % 1_000);
-        let now = self.clock.instant;
         if let Some(peer) = self.messaging.peers.get_mut(to) {
-            let wait = RETRY_FIRST.saturating_mul(1 << peer.tries.min(10)).min(RETRY_LAST);
+            let wait = backoff(peer.tries, RETRY_LAST, &mut self.rng);
             peer.tries = peer.tries.saturating_add(1);
-            peer.not_before = now.plus(wait / 2 + wait / 2 * jitter / 1_000);
+            peer.not_before = self.clock.instant.plus(wait);
         }
         self.ask_for_card(to);
     }
@@ -418,16 +456,42 @@ impl Node {
                 peer.written = None;
             }
         }
+        if sending.is_direct() && is_unproven(response) {
+            // It goes in an envelope next time.
+            self.doubt(&sending);
+            return true;
+        }
         match sending {
             Sending::Message {
                 to,
                 number,
                 id,
                 session,
+                ..
             } => self.on_message_answered(&to, number, id, session, response),
-            Sending::Receipts { to, receipts, session } => self.on_receipts_answered(&to, &receipts, session, response),
+            Sending::Receipts {
+                to, receipts, session, ..
+            } => self.on_receipts_answered(&to, &receipts, session, response),
         }
         true
+    }
+
+    /// The other side does not take us for proven on this connection.
+    fn doubt(&mut self, sending: &Sending) {
+        let (Sending::Message { to, .. } | Sending::Receipts { to, .. }) = sending;
+        if let Some((node, _)) = self.node_of(to) {
+            self.doubt_hello(node);
+        }
+        if let Some(peer) = self.messaging.peers.get_mut(to) {
+            match sending {
+                Sending::Message { number, id, .. } => {
+                    if peer.in_flight.remove(number).is_some() {
+                        peer.waiting.insert(*number, *id);
+                    }
+                }
+                Sending::Receipts { .. } => peer.owing = false,
+            }
+        }
     }
 
     /// One of our exchanges about messages will not be answered. False if it was none of those.
@@ -508,7 +572,9 @@ impl Node {
                 | Refusal::Quota
                 | Refusal::NoMailbox => self.offer_again(to, number, id),
             },
-            Response::RecordKept {}
+            Response::Hello { .. }
+            | Response::Proof { .. }
+            | Response::RecordKept {}
             | Response::Record { .. }
             | Response::RelayList { .. }
             | Response::MailboxStored { .. }
@@ -567,6 +633,8 @@ impl Node {
                 reason: Refusal::NotAdmitted | Refusal::Blocked | Refusal::Invalid,
             } => self.confirm_receipts(to, sent),
             Response::Refused { .. }
+            | Response::Hello { .. }
+            | Response::Proof { .. }
             | Response::RecordKept {}
             | Response::Record { .. }
             | Response::RelayList { .. }

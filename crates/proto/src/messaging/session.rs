@@ -80,12 +80,29 @@ fn rotate(mut account: Account, now: UnixMillis) -> Result<AccountRow, SessionEr
     })
 }
 
+/// The account with another one-time key, and the key.
+pub(crate) fn one_time_key(row: &AccountRow) -> Result<(AccountRow, [u8; 32]), SessionError> {
+    let mut account = account(row)?;
+    account.generate_one_time_keys(1);
+    let key = account
+        .one_time_keys()
+        .into_values()
+        .next()
+        .ok_or_else(|| SessionError::Pickle("no one-time key was made".to_owned()))?;
+    account.mark_keys_as_published();
+    let row = AccountRow {
+        pickle: pickled(&account.pickle()),
+        ..row.clone()
+    };
+    Ok((row, key.to_bytes()))
+}
+
 /// Whether the bytes are a pre-key message: then they have to say who sent them.
 pub(crate) fn is_pre_key(message: &[u8]) -> bool {
     message.first() == Some(&PRE_KEY)
 }
 
-/// Begins a session with a device by the keys in its card.
+/// Begins a session with a device by the keys in its card, or by a one-time key of its own in place of the fallback key.
 pub(crate) fn begin(
     own: &AccountRow,
     principal: PrincipalId,

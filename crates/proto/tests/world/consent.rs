@@ -105,6 +105,7 @@ pub fn grant_letter(world: &World, from: Who, to: Who, generation: u64) -> Lette
         name: Some(member.name.clone()),
         grant: grant(member, world.members[to].principal(), generation, now),
         stamps: Vec::new(),
+        one_time: None,
     }
 }
 
@@ -119,6 +120,7 @@ pub fn introduction(world: &World, from: Who, to: Who, token: InviteToken) -> Le
         current: card(member, now),
         grant: Some(grant(member, world.members[to].principal(), 1, now)),
         stamps: Vec::new(),
+        one_time: None,
     }
 }
 
@@ -471,6 +473,7 @@ fn an_introduction_with_a_grant_or_card_that_does_not_stand_makes_no_contact() {
             current,
             grant: Some(grant),
             stamps: Vec::new(),
+            one_time: None,
         };
         let envelope = letter(&mut world, mallory, alice, body);
         let answer = deliver(&mut world, mallory, alice, Admission::Token(token.clone()), envelope);

@@ -5,6 +5,7 @@ use crate::messages::{new_message, numbered};
 use crate::{Command, CommandError, DAY, HOUR, MINUTE, Reply, SECOND, Who, World};
 use porchlight_proto::messaging::rows::MessageState;
 use porchlight_wire::ids::RandomId;
+use porchlight_wire::time::UnixMillis;
 
 /// Two friends who have written to each other before, with two relays; the second one has gone.
 fn one_away(seed: u8) -> (World, Who, Who) {
@@ -286,4 +287,31 @@ fn whoever_writes_more_than_may_wait_is_told() {
     world.run_for(HOUR);
     assert_eq!(world.read(bob, alice).len(), 5_001);
     assert!(world.nothing_waits(alice));
+}
+
+#[test]
+fn what_was_sealed_to_a_key_that_was_replaced_meanwhile_is_opened() {
+    let (mut world, alice, bob) = one_away(12);
+    world.write(alice, bob, "to the old key");
+    world.run_for(5 * MINUTE);
+    world.stopped(alice);
+    let old = world.members[bob].disk.identity.envelope.public();
+    // A week is over for him when he comes back.
+    world.members[bob].disk.identity.envelope_since = UnixMillis(world.unix().0 - 8 * DAY);
+    world.back(bob);
+    let identity = world.members[bob].disk.identity.clone();
+    assert_ne!(identity.envelope.public(), old);
+    assert_eq!(identity.retired.len(), 1);
+    assert_eq!(world.read(bob, alice), ["hello", "to the old key"]);
+    world.back(alice);
+    world.write(alice, bob, "to the new one");
+    world.run_for(5 * MINUTE);
+    assert_eq!(world.read(bob, alice), ["hello", "to the old key", "to the new one"]);
+    // And what nothing can come for any more is forgotten.
+    world.stopped(alice);
+    world.stopped(bob);
+    world.run_for(50 * DAY);
+    world.back(bob);
+    let retired = &world.members[bob].disk.identity.retired;
+    assert!(retired.iter().all(|retired| retired.key.public() != old));
 }

@@ -456,6 +456,8 @@ pub fn identity(now: UnixMillis, rng: &mut ChaCha20Rng) -> Identity {
         devices: list.sign(&root),
         device,
         envelope: EnvelopeSecretKey::random(rng),
+        envelope_since: now,
+        retired: Vec::new(),
         card: GenerationKey::random(rng),
     }
 }

@@ -560,3 +560,131 @@ fn what_is_out_of_bounds_is_refused_to_its_writer() {
     assert!(matches!(refused, Err(CommandError::NotFound { .. })), "{refused:?}");
     assert!(world.members[alice].messages.is_empty());
 }
+
+/// How messages and receipts came to somebody: in envelopes, and without.
+fn ways(world: &World, to: Who) -> (usize, usize) {
+    let to_them = world.delivered.iter().filter(|(whom, _)| *whom == to);
+    let (mut sealed, mut direct) = (0, 0);
+    for (_, request) in to_them {
+        match request {
+            Request::Deliver { .. } => sealed += 1,
+            Request::Direct { .. } => direct += 1,
+            _ => {}
+        }
+    }
+    (sealed, direct)
+}
+
+#[test]
+fn between_devices_that_have_proven_themselves_messages_need_no_envelope() {
+    let (mut world, alice, bob) = friends(21);
+    // The first ones begin the session, and go in envelopes.
+    world.write(alice, bob, "0");
+    world.run_for(MINUTE);
+    world.write(bob, alice, "0");
+    world.run_for(MINUTE);
+    world.write(alice, bob, "1");
+    world.run_for(MINUTE);
+    let (sealed, direct) = ways(&world, bob);
+    for number in 2..10 {
+        world.write(alice, bob, &number.to_string());
+        world.run_for(SECOND);
+    }
+    let (later_sealed, later_direct) = ways(&world, bob);
+    assert_eq!(later_sealed, sealed, "none of them in an envelope");
+    assert!(later_direct >= direct + 8);
+    assert_eq!(world.read(bob, alice), numbered(0..10));
+    // After a restart they prove themselves again.
+    world.kill(bob);
+    world.run_for(MINUTE);
+    world.boot(bob);
+    world.run_for(5 * MINUTE);
+    for number in 10..20 {
+        world.write(alice, bob, &number.to_string());
+        world.run_for(SECOND);
+    }
+    assert_eq!(world.read(bob, alice), numbered(0..20));
+    assert!(ways(&world, bob).1 > later_direct, "and then need no envelopes again");
+}
+
+/// Asks a member's node something, as the node of another.
+fn asked(world: &mut World, from: Who, to: Who, request: Request) -> Response {
+    let from = world.node_of(Site::Member(from));
+    let exchange = ExchangeId(7_000_000);
+    world.input(
+        to,
+        Input::Connected {
+            node: from,
+            relay: false,
+        },
+    );
+    let answers = world.answers.len();
+    world.input(
+        to,
+        Input::Request {
+            from,
+            exchange,
+            request,
+        },
+    );
+    world.answers[answers].clone()
+}
+
+#[test]
+fn a_stranger_gets_nothing_by_a_hello_and_nothing_in_without_one() {
+    let (mut world, alice, bob) = friends(22);
+    let mallory = world.join("mallory");
+    world.write(alice, bob, "0");
+    world.run_for(MINUTE);
+    world.write(bob, alice, "0");
+    world.run_for(MINUTE);
+    world.write(alice, bob, "1");
+    world.run_for(MINUTE);
+    world.write(alice, bob, "2");
+    world.run_for(MINUTE);
+    let recorded = world.delivered.iter().rev().find_map(|(_, request)| match request {
+        Request::Direct { packet } => Some(packet.clone()),
+        _ => None,
+    });
+    let mut proofs = Vec::new();
+    for _ in 0..2 {
+        let nonce = asked(&mut world, mallory, bob, Request::Hello { nonce: [1; 32] });
+        assert!(matches!(nonce, Response::Hello { .. }), "{nonce:?}");
+        let Response::Proof { tag } = asked(&mut world, mallory, bob, Request::Prove { tag: [2; 32] }) else {
+            panic!("an answer as any other");
+        };
+        proofs.push(tag);
+    }
+    assert_ne!(proofs[0], proofs[1], "random bytes");
+    let packet = recorded.expect("one that went without an envelope");
+    let answer = asked(&mut world, mallory, bob, Request::Direct { packet });
+    let reason = Refusal::NotAdmitted;
+    assert_eq!(answer, Response::Refused { reason });
+    for packet in [Vec::new(), vec![0; 512], vec![0xff; 1_024], vec![1; 700]] {
+        let answer = asked(&mut world, mallory, bob, Request::Direct { packet });
+        assert!(matches!(answer, Response::Refused { .. }), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_session_begins_by_a_key_that_was_handed_to_one_contact_alone() {
+    let (mut world, alice, bob) = friends(23);
+    let carol = world.join("carol");
+    world.meet(alice, carol);
+    let key = |world: &World, who: Who, of: Who| {
+        let of = world.members[of].principal();
+        world.members[who].disk.contacts[&of].one_time
+    };
+    let (bobs, carols) = (key(&world, bob, alice), key(&world, carol, alice));
+    assert!(bobs.is_some() && carols.is_some() && bobs != carols);
+    world.write(bob, alice, "hello");
+    world.write(carol, alice, "hello");
+    world.run_for(MINUTE);
+    assert_eq!(world.read(alice, bob), ["hello"]);
+    assert_eq!(world.read(alice, carol), ["hello"]);
+    assert_eq!(
+        (key(&world, bob, alice), key(&world, carol, alice)),
+        (None, None),
+        "used up"
+    );
+}

@@ -295,6 +295,27 @@ objects! {
         /// How many messages wait.
         waiting: u64,
     }
+    /// To `contact.verify`.
+    #[serde(deny_unknown_fields)]
+    ContactVerify {
+        /// Petname or principal id.
+        contact: String,
+        /// The numbers were compared and are the same; or `false`: that is not certain any more. Not given: nothing changes.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        verified: Option<bool>,
+    }
+    /// The reply to `contact.verify`.
+    ContactVerified {
+        /// The petname.
+        contact: String,
+        /// Who.
+        principal: String,
+        /// Sixty digits that they see too, if nobody is in between: twelve groups of five.
+        safety_number: String,
+        /// Since when you have made sure.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        verified_at: Option<String>,
+    }
     /// To `contact.block`.
     #[serde(deny_unknown_fields)]
     ContactBlock {

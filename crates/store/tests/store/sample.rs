@@ -6,7 +6,8 @@ use porchlight_proto::messaging::rows::Owed;
 use porchlight_proto::rows::{
     AnswerRow, BatchContents, BodyRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, EventRow, FormerRow,
     GrantedView, HeldView, Identity, InviteRow, Item, KeptRow, LetterRow, MailboxRow, ObservedRow, OwnPresenceRow,
-    OwnState, OwnTuple, ParcelRow, Projection, ReachLevel, SpentRow, StampsRow, Status, SubscriptionState, TakenRow, Tier, ViewRow,
+    OwnState, OwnTuple, ParcelRow, Projection, ReachLevel, SpentRow, StampsRow, Status, SubscriptionState, TakenRow,
+    Tier, ViewRow,
 };
 use porchlight_wire::blind::{BlindedKey, GenerationKey};
 use porchlight_wire::card::{Bundle, SignedCard};
@@ -76,6 +77,8 @@ pub fn identity(seed: u64) -> Identity {
         devices: list.sign(&root),
         device,
         envelope: EnvelopeSecretKey::random(&mut rng),
+        envelope_since: TODAY,
+        retired: Vec::new(),
         card: GenerationKey::random(&mut rng),
     }
 }
@@ -305,6 +308,8 @@ pub fn contact(key: u64, seed: u64) -> ContactRow {
         access_sequence: seed,
         problem: maybe(seed, 4, || FirstContactProblem::NotAdmitted),
         poll: maybe(seed, 5, || seed),
+        verified: maybe(seed, 4, || UnixMillis(seed)),
+        one_time: maybe(seed, 3, || bytes(seed)),
         blocked: None,
     }
 }
@@ -334,6 +339,7 @@ pub fn letter(key: u64, seed: u64) -> LetterRow {
             current: card(seed),
             grant: maybe(seed, 4, || grant(seed)),
             stamps: vec![stamp_batch(seed)],
+            one_time: None,
         },
         1 => LetterBody::Grant {
             card: generation(seed).read_key(),
@@ -341,6 +347,7 @@ pub fn letter(key: u64, seed: u64) -> LetterRow {
             name: None,
             grant: grant(seed),
             stamps: Vec::new(),
+            one_time: None,
         },
         2 => LetterBody::Renew {},
         3 => LetterBody::Ended { sequence: seed },
@@ -558,6 +565,7 @@ pub fn answer(key: &str, seed: u64) -> AnswerRow {
             waiting: 1,
             problem: None,
             blocked: None,
+            verified: maybe(seed, 4, || UnixMillis(seed)),
             node: Some(node_address(seed).node),
             public: false,
         }),

@@ -103,6 +103,7 @@ impl Person {
                 current: self.signed_card(),
                 grant: Some(self.grant_for(other)),
                 stamps: Vec::new(),
+                one_time: None,
             },
         }
     }
@@ -285,6 +286,7 @@ fn vectors_are_as_committed() {
             name: None,
             grant: bob.grant_for(&alice),
             stamps: Vec::new(),
+            one_time: None,
         },
         LetterBody::Renew {},
         LetterBody::Ended { sequence: 1 },
@@ -303,6 +305,7 @@ fn vectors_are_as_committed() {
             name: None,
             grant: bob.grant_for(&alice),
             stamps: vec![stamps(1)],
+            one_time: None,
         },
     ]
     .into_iter()
