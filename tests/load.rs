@@ -1,7 +1,7 @@
 //! Messages under load: real nodes on loopback, driven through their sockets as an application would. Prints a line of JSON for each
 //! run, with the keys that the scripts for other systems use.
 //!
-//! `cargo bench -p porchlight --bench load -- [--quick] [W1] [W2] [W5] [W6]`; docs/performance.md says what each is.
+//! `cargo bench --workspace --bench load -- [--quick] [W1] [W2] [W5] [W6] [crowd]`; docs/performance.md says what each is.
 
 #![allow(
     clippy::indexing_slicing,
@@ -14,13 +14,15 @@ use porchlight::demo::person::Person;
 use porchlight::demo::stage::{PATIENCE, RELAYS, Stage};
 use porchlight_rpc::Client;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// Bytes of a message's text.
@@ -38,6 +40,7 @@ struct Size {
     round_trips: usize,
     pipelined: usize,
     kept: usize,
+    senders: usize,
 }
 
 const FULL: Size = Size {
@@ -45,6 +48,7 @@ const FULL: Size = Size {
     round_trips: 2_000,
     pipelined: 4_000,
     kept: 1_000,
+    senders: 20,
 };
 
 const QUICK: Size = Size {
@@ -52,6 +56,7 @@ const QUICK: Size = Size {
     round_trips: 20,
     pipelined: 100,
     kept: 50,
+    senders: 3,
 };
 
 fn main() -> Result<()> {
@@ -66,8 +71,8 @@ fn main() -> Result<()> {
     let wanted = |name: &str| words.iter().all(|word| word.starts_with("--")) || words.contains(&name);
     for word in &words {
         ensure!(
-            ["--quick", "W1", "W2", "W5", "W6"].contains(word),
-            "expected some of --quick, W1, W2, W5 and W6, got {word:?}"
+            ["--quick", "W1", "W2", "W5", "W6", "crowd"].contains(word),
+            "expected some of --quick, W1, W2, W5, W6 and crowd, got {word:?}"
         );
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -89,6 +94,9 @@ fn main() -> Result<()> {
             for variant in ["relays_stay_up", "relays_killed_after_storing", "one_relay_destroyed"] {
                 away(size, variant).await?;
             }
+        }
+        if wanted("crowd") {
+            crowd(size).await?;
         }
         Ok(())
     })
@@ -172,7 +180,8 @@ impl Pair {
     async fn pipelined(&mut self, size: &Size) -> Result<()> {
         let cpu = self.cpu()?;
         let start = Instant::now();
-        let sending = send_all(&self.stage, size.pipelined);
+        let socket = self.stage.home("alice").join("rpc.sock");
+        let sending = send_all(&socket, size.pipelined);
         let counting = self.bob.count(size.pipelined);
         let (sent, seen) = tokio::join!(sending, counting);
         sent?;
@@ -213,7 +222,7 @@ async fn away(size: &Size, variant: &str) -> Result<()> {
     pair.stage.stop("bob").await?;
     let cpu = pair.cpu()?;
     let start = Instant::now();
-    send_all(&pair.stage, size.kept).await?;
+    send_all(&pair.stage.home("alice").join("rpc.sock"), size.kept).await?;
     let mut calls = pair.stage.client("alice").await?;
     timeout(10 * PATIENCE, async {
         loop {
@@ -260,6 +269,65 @@ async fn away(size: &Size, variant: &str) -> Result<()> {
     Ok(())
 }
 
+/// Many who write to one at once, each as fast as they are let.
+async fn crowd(size: &Size) -> Result<()> {
+    let mut stage = Stage::set(env!("CARGO_BIN_EXE_porchlight").into())?;
+    stage.start_relays().await?;
+    stage.start("bob").await?;
+    stage.connected_to_relays("bob").await?;
+    let mut bob = Person::meet(&stage, "bob").await?;
+    let names: Vec<String> = (0..size.senders).map(|number| format!("sender-{number}")).collect();
+    for name in &names {
+        stage.start(name).await?;
+        stage.connected_to_relays(name).await?;
+        let mut sender = Person::meet(&stage, name).await?;
+        sender.add(&bob.invite().await?).await?;
+        sender.subscribed("bob").await?;
+    }
+    let mut bob = Talker::come(&stage, "bob", "").await?;
+    let start = Instant::now();
+    let mut sending = JoinSet::new();
+    for name in &names {
+        let socket = stage.home(name).join("rpc.sock");
+        let count = size.kept;
+        sending.spawn(async move { send_all(&socket, count).await });
+    }
+    let sending = async {
+        while let Some(sent) = sending.join_next().await {
+            sent??;
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    let counting = async {
+        let (mut next, mut dup, mut out_of_order, mut received) = (BTreeMap::new(), 0, 0, 0);
+        while next.values().sum::<usize>() < size.senders * size.kept {
+            let (contact, text) = bob.receive_from().await?;
+            let Ok(number) = number_of(&text) else {
+                continue;
+            };
+            received += 1;
+            let expected = next.entry(contact).or_insert(0);
+            match number.cmp(expected) {
+                Ordering::Equal => *expected += 1,
+                Ordering::Less => dup += 1,
+                Ordering::Greater => out_of_order += 1,
+            }
+        }
+        Ok::<_, anyhow::Error>((received, dup, out_of_order))
+    };
+    let (sent, seen) = tokio::join!(sending, counting);
+    sent?;
+    let (received, dup, out_of_order) = seen?;
+    let took = start.elapsed();
+    let count = size.senders * size.kept;
+    print(&json!({
+        "w": "crowd", "senders": size.senders, "n": count, "received": received, "lost": count - (received - dup), "dup": dup,
+        "out_of_order": out_of_order, "msgs_per_s": rate(count, took),
+    }))?;
+    stage.strike().await;
+    Ok(())
+}
+
 /// An application: one connection for calls, one for events.
 struct Talker {
     contact: String,
@@ -296,6 +364,11 @@ impl Talker {
     }
 
     async fn receive(&mut self) -> Result<String> {
+        Ok(self.receive_from().await?.1)
+    }
+
+    /// From whom the next message is, and what it says.
+    async fn receive_from(&mut self) -> Result<(String, String)> {
         loop {
             let event = timeout(PATIENCE, self.events.next_event())
                 .await
@@ -306,7 +379,8 @@ impl Talker {
                 self.events.call_raw("events.ack", ack).await?;
             }
             if event.kind == "message.received" {
-                return Ok(event.data["text"].as_str().unwrap_or_default().to_owned());
+                let word = |name: &str| event.data[name].as_str().unwrap_or_default().to_owned();
+                return Ok((word("contact"), word("text")));
             }
         }
     }
@@ -334,9 +408,9 @@ impl Talker {
     }
 }
 
-/// Alice sends so many messages, a window of calls at a time. Where her node says that too much waits, she waits and sends again.
-async fn send_all(stage: &Stage, count: usize) -> Result<()> {
-    let socket = UnixStream::connect(stage.home("alice").join("rpc.sock")).await?;
+/// Somebody sends bob so many messages, a window of calls at a time.
+async fn send_all(socket: &Path, count: usize) -> Result<()> {
+    let socket = UnixStream::connect(socket).await?;
     let (read, mut write) = socket.into_split();
     let mut answers = BufReader::new(read).lines();
     let (mut next, mut under_way, mut done) = (0, 0, 0);

@@ -5,7 +5,7 @@ use super::search::search_folder;
 use super::stage::{PATIENCE, RELAYS, Stage};
 use super::teller::{Told, show};
 use anyhow::{Context, Result, ensure};
-use porchlight_rpc::methods::{MessageList, MessageSend, OutboxList, RelayList};
+use porchlight_rpc::methods::{MessageList, MessageSend, OutboxList, PresenceList, RelayList};
 use porchlight_rpc::types;
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
@@ -85,11 +85,8 @@ pub(super) async fn kept(stage: &mut Stage, alice: &mut Person, bob: &mut Person
     for name in ["alice", "bob"] {
         stage.connected_to_relays(name).await?;
     }
-    bob.told("alice is open", |told| told.contact == "alice" && told.status == "open")
-        .await?;
-    alice
-        .told("bob is open", |told| told.contact == "bob" && told.status == "open")
-        .await?;
+    bob.sees_open("alice").await?;
+    alice.sees_open("bob").await?;
     Ok(Told::new(
         format!(
             "bob was killed, and alice wrote {} messages: two relays had them after {}, sealed. Then alice and both relays were \
@@ -177,6 +174,16 @@ impl Person {
                 state.is_some_and(|state| state.state == "stored" && state.relays.len() == RELAYS.len())
             };
             Ok(list.messages.iter().all(at_both))
+        })
+        .await
+    }
+
+    /// Waits until a contact is shown as open.
+    async fn sees_open(&mut self, contact: &str) -> Result<()> {
+        self.comes_true(&format!("see {contact} open"), async |person| {
+            let list = person.calls.call::<PresenceList>(&types::Nothing {}).await?;
+            let is_open = |told: &types::Told| told.contact == contact && told.status == "open";
+            Ok(list.contacts.iter().any(is_open))
         })
         .await
     }
