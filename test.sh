@@ -15,4 +15,4 @@ step cargo clippy --release --locked --workspace --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" step cargo doc --release --locked --workspace --no-deps
 step cargo test --release --locked --workspace
 # What needs the machine to itself.
-step cargo test --release --locked -p porchlight --test nodes -- --ignored
+step cargo test --release --locked --workspace --test nodes -- --ignored
