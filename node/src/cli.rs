@@ -343,9 +343,9 @@ relays keep it for them, and cannot read it. With --wait, exit code 0 if it came
         name: Option<String>,
     },
     /// Take back a message that was not delivered yet.
-    #[command(after_help = "Example:\n  porchlight cancel MESSAGE    as `porchlight outbox` shows it")]
+    #[command(after_help = "Example:\n  porchlight cancel 12    its number, as `porchlight outbox` shows it")]
     Cancel {
-        /// The message's id.
+        /// Its number, or its id.
         message: String,
     },
     /// Take no messages of a contact.

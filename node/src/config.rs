@@ -273,7 +273,7 @@ impl Default for Store {
 impl Default for Log {
     fn default() -> Self {
         Self {
-            filter: "warn,libp2p_kad=error,porchlight=info".to_owned(),
+            filter: "warn,libp2p_kad=error,libp2p_gossipsub=error,porchlight=info".to_owned(),
             format: "text".to_owned(),
         }
     }
@@ -593,7 +593,7 @@ listen = ["/ip4/0.0.0.0/tcp/{port}", "/ip4/0.0.0.0/udp/{port}/quic-v1"]
 
 [log]
 # To standard error. A filter such as "info", "debug" or "warn,porchlight_net=trace"; "text" or "json".
-#filter = "warn,libp2p_kad=error,porchlight=info"
+#filter = "warn,libp2p_kad=error,libp2p_gossipsub=error,porchlight=info"
 #format = "text"
 "#,
         network = network.name()

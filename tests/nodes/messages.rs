@@ -62,7 +62,7 @@ async fn rfc2779_2_4_3_and_4_2_1_a_conversation_by_the_command_line() {
     assert_eq!(kept["messages"][0]["unread"], true);
     let shown = done(&stage, "bob", &["inbox"]).await.stdout;
     assert!(
-        shown.starts_with("alice, ") && shown.ends_with(", unread\n  lunch at one?\n"),
+        shown.starts_with("#1 alice, ") && shown.ends_with(", unread\n  lunch at one?\n"),
         "{shown}"
     );
     assert_eq!(done(&stage, "bob", &["inbox"]).await.stdout, "nothing new\n");
@@ -76,7 +76,7 @@ async fn rfc2779_2_4_3_and_4_2_1_a_conversation_by_the_command_line() {
         "alice",
         "gladly",
         "--reply-to",
-        &id,
+        "1",
         "--sign",
         "--wait",
         "delivered",
@@ -216,7 +216,7 @@ async fn rfc2779_5_4_2_messages_for_one_who_is_away_outlive_everybody_and_relays
         done(&stage, "alice", &["send", "bob", text]).await;
     }
     let last = done(&stage, "alice", &["send", "bob", "over", "--wait", "stored"]).await;
-    assert_eq!(last.stdout, "stored to bob\n");
+    assert_eq!(last.stdout, "stored at relays for bob\n");
     stored_at(&stage, "alice", 2).await;
     let outbox = done(&stage, "alice", &["outbox"]).await.stdout;
     assert!(outbox.contains("stored at 2 relays for 7 d"), "{outbox}");

@@ -222,6 +222,7 @@ impl Node {
             problem: None,
             poll: None,
             verified: None,
+            given: None,
             one_time: None,
             blocked: None,
         };
@@ -362,6 +363,7 @@ impl Node {
             problem: None,
             poll: known.as_ref().and_then(|contact| contact.poll),
             verified: known.as_ref().and_then(|contact| contact.verified),
+            given: known.as_ref().and_then(|contact| contact.given),
             one_time: known.as_ref().and_then(|contact| contact.one_time),
             blocked: known.as_ref().and_then(|contact| contact.blocked),
         };

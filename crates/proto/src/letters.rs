@@ -46,7 +46,7 @@ impl Node {
             tracing::warn!("the outbox of letters is full");
             return;
         }
-        let body = self.with_one_time_key(body);
+        let body = self.with_one_time_key(&to, body);
         let row = LetterRow {
             id: self.random_id(),
             to,
@@ -431,10 +431,13 @@ impl Node {
     /// An envelope was taken out of one of our mailboxes, where the relay has judged what admits it. True if it is done with and
     /// can be deleted there, once this step is on disk.
     pub(crate) fn take_from_mailbox(&mut self, envelope: &[u8]) -> bool {
-        match self.open_letter(Way::Mailbox, envelope) {
+        self.messaging.from_mailbox = true;
+        let opened = self.open_letter(Way::Mailbox, envelope);
+        self.messaging.from_mailbox = false;
+        match opened {
             Ok(()) => true,
-            // There is no room now, and may be later.
-            Err(Refusal::Full | Refusal::TooMany) => false,
+            // There is no room now, a clock is wrong, or messages are switched off: it may be taken later.
+            Err(Refusal::Full | Refusal::TooMany | Refusal::Time | Refusal::NotServed) => false,
             Err(
                 reason @ (Refusal::InviteUsedUp
                 | Refusal::InviteExpired
@@ -443,10 +446,8 @@ impl Node {
                 | Refusal::Invalid
                 | Refusal::Outdated
                 | Refusal::Blocked
-                | Refusal::NotServed
                 | Refusal::Malformed
                 | Refusal::Stamp
-                | Refusal::Time
                 | Refusal::Size
                 | Refusal::Quota
                 | Refusal::NoMailbox),

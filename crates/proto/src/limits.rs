@@ -371,5 +371,26 @@ pub const HOLD_BACK: u64 = 600_000;
 /// Messages of one device that wait for those before them.
 pub const HELD_EACH: usize = 64;
 
+/// Messages that wait for those before them, of all contacts: each is kept in memory.
+pub const HELD: usize = 1_024;
+
+/// A message is remembered as accepted for a day at least, however soon it expires: that bounds how many one contact can bring in a day.
+pub const SEEN_LEAST: u64 = DAY;
+
+/// How long a message that comes early stays in its mailbox, for those before it to come out of another one.
+pub const EARLY_WAIT: u64 = 300_000;
+
+/// Messages that came early and are remembered so.
+pub const EARLY: usize = 4_096;
+
+/// How soon a mailbox is looked into again in which something had to stay.
+pub const COLLECT_KEPT: u64 = 30_000;
+
+/// Whoever keeps an envelope for less than this does not keep it.
+pub const KEPT_LEAST: u64 = 3_600_000;
+
+/// How often receipts are offered to one relay: for two days.
+pub const RECEIPT_TRIES: u32 = 60;
+
 /// Characters of a message's text in the event that tells of it.
 pub const MESSAGE_IN_EVENT: usize = 2_000;

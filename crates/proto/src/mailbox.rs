@@ -4,8 +4,8 @@
 use crate::clock::Instant;
 use crate::input::ExchangeId;
 use crate::limits::{
-    COLLECT_AGAIN, COLLECT_EVERY, COLLECT_ROUNDS, DAY, MAILBOX_LIFE, RELAY_PATIENCE, RETRY_FIRST, RETRY_LAST,
-    STAMP_LIFE,
+    COLLECT_AGAIN, COLLECT_EVERY, COLLECT_KEPT, COLLECT_ROUNDS, DAY, MAILBOX_LIFE, RELAY_PATIENCE, RETRY_FIRST,
+    RETRY_LAST, STAMP_LIFE,
 };
 use crate::node::Node;
 use crate::publication::Name;
@@ -49,6 +49,8 @@ struct Visit {
     busy: bool,
     /// Something arrived since it was last looked.
     again: bool,
+    /// Something had to stay.
+    stayed: bool,
     /// Work that was done for it and not shown yet.
     work: Option<DayWork>,
     /// Work was shown.
@@ -466,8 +468,13 @@ impl Node {
         let mut finished = Vec::new();
         for held in envelopes {
             let wanted = asked.contains(&held.number) && !finished.contains(&held.number);
-            if wanted && self.take_from_mailbox(&held.envelope) {
+            if !wanted {
+                continue;
+            }
+            if self.take_from_mailbox(&held.envelope) {
                 finished.push(held.number);
+            } else if let Some(visit) = self.collector.visits.get_mut(&row.mailbox) {
+                visit.stayed = true;
             }
         }
         if let Some(visit) = self.collector.visits.get_mut(&row.mailbox) {
@@ -491,7 +498,11 @@ impl Node {
     fn visited(&mut self, mailbox: MailboxId) {
         let now = self.clock.instant;
         if let Some(visit) = self.collector.visits.get_mut(&mailbox) {
-            let wait = if visit.again { COLLECT_AGAIN } else { COLLECT_EVERY };
+            let wait = match (visit.again, std::mem::take(&mut visit.stayed)) {
+                (true, _) => COLLECT_AGAIN,
+                (false, true) => COLLECT_KEPT,
+                (false, false) => COLLECT_EVERY,
+            };
             visit.tries = 0;
             visit.not_before = now.plus(wait);
             visit.done.clear();

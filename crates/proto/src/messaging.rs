@@ -49,6 +49,12 @@ pub(crate) struct Messaging {
     hashes: BTreeMap<[u8; 16], Origin>,
     /// When what was accepted need not be remembered any more.
     forgets: BTreeSet<(UnixMillis, Origin)>,
+    /// How many messages of a contact are remembered.
+    seen: BTreeMap<PrincipalId, usize>,
+    /// Messages that came early out of a mailbox, and since when.
+    early: BTreeMap<Origin, Instant>,
+    /// Whether what is being opened comes out of a mailbox.
+    pub(crate) from_mailbox: bool,
     /// When sessions with a device were last given up.
     resets: BTreeMap<DeviceId, Instant>,
 }
@@ -86,6 +92,7 @@ impl Node {
         }
         for row in self.disk.seen.values() {
             self.messaging.hashes.insert(row.hash, row.origin);
+            *self.messaging.seen.entry(row.principal).or_default() += 1;
             self.messaging.forgets.insert((row.until, row.origin));
         }
     }
@@ -112,19 +119,32 @@ impl Node {
 
     /// A letter that hands out a view hands out a key with it that begins one session: with it a session does not begin by the key
     /// that all others use too.
-    pub(crate) fn with_one_time_key(&mut self, mut body: LetterBody) -> LetterBody {
+    pub(crate) fn with_one_time_key(&mut self, to: &PrincipalId, mut body: LetterBody) -> LetterBody {
         if let LetterBody::Introduce { one_time, .. } | LetterBody::Grant { one_time, .. } = &mut body
             && let Some(account) = self.disk.account.as_ref().filter(|_| self.config.messages)
+            && let Some(contact) = self.disk.contacts.get(to).cloned()
+            && !self.has_session_with(to)
         {
-            match session::one_time_key(account) {
-                Ok((row, key)) => {
-                    *one_time = Some(key);
-                    self.write(Write::PutAccount(row));
+            // One for each contact: whoever asks again and again must not use up those of others.
+            *one_time = contact.given;
+            if contact.given.is_none() {
+                match session::one_time_key(account) {
+                    Ok((row, key)) => {
+                        *one_time = Some(key);
+                        self.write(Write::PutAccount(row));
+                        let given = Some(key);
+                        self.put_contact(ContactRow { given, ..contact });
+                    }
+                    Err(error) => tracing::error!(%error, "no one-time key could be made"),
                 }
-                Err(error) => tracing::error!(%error, "no one-time key could be made"),
             }
         }
         body
+    }
+
+    fn has_session_with(&self, principal: &PrincipalId) -> bool {
+        let mut sessions = self.disk.sessions.values();
+        sessions.any(|session| session.principal == *principal)
     }
 
     /// Keeps the first one-time key of a contact until a session begins. With a session there is no need of another, and it may be one
@@ -133,7 +153,7 @@ impl Node {
         let Some(row) = self.disk.contacts.get(from).cloned() else {
             return;
         };
-        let known = self.disk.sessions.values().any(|session| session.principal == *from);
+        let known = self.has_session_with(from);
         if key.is_some() && !known && row.one_time.is_none() {
             self.put_contact(ContactRow { one_time: key, ..row });
         }
@@ -216,7 +236,8 @@ impl Node {
             in_reply_to: new.in_reply_to,
             bodies: new.bodies,
             headers: new.headers,
-            previous: conversation.last_sent,
+            // One that takes another way holds up nothing, and waits for nothing.
+            previous: conversation.last_sent.filter(|_| !new.direct_only),
             signature: None,
         };
         if new.sign {
@@ -228,7 +249,9 @@ impl Node {
             got: error.to_string(),
         })?;
         let number = self.disk.newest_message.saturating_add(1);
-        conversation.last_sent = Some(message.id);
+        if !new.direct_only {
+            conversation.last_sent = Some(message.id);
+        }
         self.write(Write::PutConversation(conversation));
         let row = OutboxRow {
             message: message.clone(),
@@ -335,8 +358,12 @@ impl Node {
         };
         if up_to > row.read_to {
             row.read_to = up_to;
-            if self.config.read_receipts {
+            if self.config.read_receipts && contact.blocked.is_none() {
                 row.owed.read.extend(read.iter().copied());
+                while row.owed.read.len() > GONE_KEPT * 4 {
+                    // Who takes no receipts for so long does not learn of the oldest.
+                    row.owed.read.pop_first();
+                }
                 self.messaging.peers.entry(contact.principal).or_default().owes |= !read.is_empty();
             }
             self.write(Write::PutConversation(row.clone()));
@@ -423,18 +450,14 @@ impl Node {
         for key in sessions {
             self.write(Write::DeleteSession(key));
         }
-        let held: Vec<Origin> = self
-            .disk
-            .held
-            .values()
-            .filter(|row| row.message.from == *principal)
-            .map(|row| row.origin)
-            .collect();
-        for origin in held {
-            self.write(Write::DeleteHeld(origin));
-        }
+        // What was confirmed is shown.
+        self.show_all_held(principal);
         if self.disk.conversations.contains_key(principal) {
-            self.write(Write::DeleteConversation(*principal));
+            // Should they come back, what came before is not unread again.
+            self.write(Write::PutConversation(ConversationRow {
+                read_to: self.disk.newest_message,
+                ..ConversationRow::new(*principal)
+            }));
         }
         self.end_batches(principal);
         self.messaging.peers.remove(principal);

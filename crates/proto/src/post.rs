@@ -4,7 +4,8 @@
 use crate::clock::Instant;
 use crate::input::ExchangeId;
 use crate::limits::{
-    DAY, PARCEL_LIFE, PARCEL_WORKS, PARCELS, PARCELS_IN_FLIGHT, POST_RETRY_LAST, STAMPS_KEPT, STAMPS_LOW,
+    DAY, KEPT_LEAST, PARCEL_LIFE, PARCEL_WORKS, PARCELS, PARCELS_IN_FLIGHT, POST_RETRY_LAST, RECEIPT_TRIES,
+    STAMPS_KEPT, STAMPS_LOW,
 };
 use crate::node::Node;
 use crate::retry::{Attempts, backoff};
@@ -83,7 +84,9 @@ impl Node {
 
     /// Whether something can be left for `to` now.
     pub(crate) fn can_post(&mut self, to: &PrincipalId) -> bool {
-        self.disk.parcels.len() < PARCELS && !self.usable_mailboxes(to).is_empty()
+        // Letters have room of their own.
+        let batches = self.disk.parcels.values().filter(|parcel| parcel.batch.is_some());
+        batches.count() < PARCELS / 2 && !self.usable_mailboxes(to).is_empty()
     }
 
     /// Whether an item is on its way to mailboxes, and stored in all of those.
@@ -280,8 +283,8 @@ impl Node {
         self.post.attempts.forget(&parcel.id);
         // A relay may say that it keeps it for years; we look again after some time all the same.
         let until = until.min(self.clock.unix.plus(PARCEL_LIFE));
-        if until <= self.clock.unix {
-            // What it kept of this deposit is gone.
+        if until <= self.clock.unix.plus(KEPT_LEAST) {
+            // What it kept of this deposit is gone, or nearly.
             parcel.pass = self.take_stamp(&parcel.to, parcel.at.mailbox).map(Pass::Stamp);
             self.write(Write::PutParcel(parcel.clone()));
             return self.post_later(parcel.id);
@@ -342,6 +345,18 @@ impl Node {
     }
 
     fn post_later(&mut self, id: RandomId) {
+        let is_receipts = |parcel: &ParcelRow| parcel.batch.as_ref().is_some_and(|batch| batch.messages.is_empty());
+        let of_receipts = self.disk.parcels.get(&id).filter(|parcel| is_receipts(parcel));
+        if let Some(item) = of_receipts.map(|parcel| parcel.item)
+            && self.post.attempts.tries(&id) >= RECEIPT_TRIES
+        {
+            // Whoever misses them offers what they are for again.
+            self.drop_parcel(id);
+            if let Item::Batch(batch) = item {
+                self.batch_not_stored(&batch);
+            }
+            return;
+        }
         let wait = backoff(self.post.attempts.tries(&id), POST_RETRY_LAST, &mut self.rng);
         self.post.attempts.at(id, self.clock.instant.plus(wait));
     }

@@ -357,6 +357,7 @@ impl Node {
             problem: None,
             poll: None,
             verified: None,
+            given: None,
             one_time: None,
             blocked: None,
         }

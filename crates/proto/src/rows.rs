@@ -211,6 +211,9 @@ pub struct ContactRow {
     /// Since when we have made sure that they are who they say; none: we have not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<UnixMillis>,
+    /// A key of ours that begins one Olm session, as they were given it.
+    #[serde(with = "serde_bytes", default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<[u8; 32]>,
     /// A key of theirs that begins one Olm session, while none has begun.
     #[serde(with = "serde_bytes", default, skip_serializing_if = "Option::is_none")]
     pub one_time: Option<[u8; 32]>,

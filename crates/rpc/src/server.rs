@@ -6,11 +6,12 @@ use crate::methods::Call;
 use crate::types::Event;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -266,13 +267,18 @@ async fn read_lines(
         };
         let (handler, answers) = (Arc::clone(&handler), answers.clone());
         let (subscriptions, ended) = (Arc::clone(&subscriptions), ended.clone());
-        tokio::spawn(async move {
+        let mut call = Box::pin(async move {
             let subscribed = answer(request, &*handler, &answers, subscriptions).await;
             drop(place);
             if let Some((consumer, _place)) = subscribed {
                 push(handler.events(consumer), &answers, ended).await;
             }
         });
+        // Begun before the next line is read: a client that sends several messages at once has them sent in that order.
+        let begun = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await;
+        if begun.is_pending() {
+            tokio::spawn(call);
+        }
     }
 }
 

@@ -119,8 +119,8 @@ impl Store {
         let vault = Vault::new(key, &ALL);
         let transport = Seed(Zeroizing::new(*transport));
         for (name, value) in [
-            (IDENTITY, Zeroizing::new(cbor::encode(identity))),
-            (TRANSPORT, Zeroizing::new(cbor::encode(&transport))),
+            (IDENTITY, Zeroizing::new(cbor::encode_own(identity))),
+            (TRANSPORT, Zeroizing::new(cbor::encode_own(&transport))),
         ] {
             let sealed = vault.seal(NODE, name.as_bytes(), &value).ok_or(OpenError::Randomness)?;
             connection
@@ -303,7 +303,7 @@ const fn replaces_keys(write: &Write) -> bool {
     // A generation that ends is closed in the same step.
     matches!(
         write,
-        Write::PutClosing(_) | Write::DeleteView(_) | Write::DeleteInvite(_)
+        Write::PutClosing(_) | Write::DeleteView(_) | Write::DeleteInvite(_) | Write::PutIdentity(_)
     )
 }
 

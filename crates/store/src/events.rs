@@ -84,7 +84,7 @@ impl Inner {
                 continue;
             };
             let value = self.vault.open(BODIES, &id, &sealed).ok_or(ReadError::Envelope)?;
-            let row: BodyRow = cbor::decode(&value, FRAME_BYTES).map_err(|_| ReadError::Envelope)?;
+            let row: BodyRow = cbor::decode_own(&value, FRAME_BYTES).map_err(|_| ReadError::Envelope)?;
             envelopes.push(Held {
                 number: *number,
                 envelope: row.envelope,
@@ -109,7 +109,7 @@ impl Inner {
                 .vault
                 .open(EVENTS, &number.to_be_bytes(), &sealed)
                 .ok_or(ReadError::Event(number))?;
-            events.push(cbor::decode(&value, EVENT_BYTES).map_err(|_| ReadError::Event(number))?);
+            events.push(cbor::decode_own(&value, EVENT_BYTES).map_err(|_| ReadError::Event(number))?);
         }
         Ok(events)
     }

@@ -15,6 +15,9 @@ use std::sync::{Arc, Mutex};
 /// The largest row: a message and a few words beside it.
 const MESSAGE_BYTES: usize = 64 * 1024;
 
+/// Bytes of messages in one list: what a client reads at once.
+const LIST_BYTES: usize = 2 << 20;
+
 /// Messages that one search looks through at most: some seconds' work.
 const SEARCHED: u64 = 200_000;
 
@@ -68,7 +71,8 @@ impl MessageReader {
         self.read(move |inner| inner.list(&query)).await
     }
 
-    /// The message with this id. Ids are unique among one principal's: of several, the newest here.
+    /// The message with this id. Ids are unique among one principal's: of several, the oldest here, so that nobody puts theirs
+    /// before one of ours.
     ///
     /// # Errors
     ///
@@ -114,7 +118,7 @@ impl Inner {
                 ))?;
                 let contact = self.vault.row(MESSAGES, principal.as_bytes());
                 let rows = statement.query_map((contact, after, before, query.most), numbered)?;
-                rows.collect::<Result<Vec<_>, _>>()?
+                within_bytes(rows)?
             }
             None => {
                 let mut statement = self.connection.prepare_cached(&format!(
@@ -122,7 +126,7 @@ impl Inner {
                      ORDER BY number {order} LIMIT ?3"
                 ))?;
                 let rows = statement.query_map((after, before, query.most), numbered)?;
-                rows.collect::<Result<Vec<_>, _>>()?
+                within_bytes(rows)?
             }
         };
         if query.after.is_none() {
@@ -136,7 +140,7 @@ impl Inner {
     fn get(&self, id: &RandomId) -> Result<Option<Kept>, ReadError> {
         let found = self
             .connection
-            .prepare_cached("SELECT number, value FROM messages WHERE id = ?1 ORDER BY number DESC LIMIT 1")?
+            .prepare_cached("SELECT number, value FROM messages WHERE id = ?1 ORDER BY number LIMIT 1")?
             .query_row([self.vault.row(MESSAGES, id.as_bytes())], numbered)
             .optional()?;
         found.map(|(number, sealed)| self.kept(number, &sealed)).transpose()
@@ -202,4 +206,18 @@ impl Inner {
 fn numbered(row: &Row<'_>) -> Result<(u64, Vec<u8>), rusqlite::Error> {
     let number: i64 = row.get(0)?;
     Ok((u64::try_from(number).unwrap_or(0), row.get(1)?))
+}
+
+/// The rows up to a bound of bytes, one at least.
+fn within_bytes(rows: impl Iterator<Item = rusqlite::Result<(u64, Vec<u8>)>>) -> rusqlite::Result<Vec<(u64, Vec<u8>)>> {
+    let (mut kept, mut bytes) = (Vec::new(), 0);
+    for row in rows {
+        let row = row?;
+        bytes += row.1.len();
+        if bytes > LIST_BYTES && !kept.is_empty() {
+            break;
+        }
+        kept.push(row);
+    }
+    Ok(kept)
 }

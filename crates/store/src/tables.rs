@@ -108,7 +108,7 @@ fn origin_key(origin: &Origin) -> Vec<u8> {
 }
 
 fn put<T: Serialize>(table: &'static str, key: &[u8], row: &T) -> Change {
-    Change::Put(table, key.to_vec(), cbor::encode(row))
+    Change::Put(table, key.to_vec(), cbor::encode_own(row))
 }
 
 /// A key of two parts; the first always has the same length.
@@ -124,9 +124,9 @@ pub(crate) fn numbered(mailbox: &MailboxId, number: u64) -> Vec<u8> {
 /// What a write changes.
 pub(crate) fn change(write: &Write) -> Change {
     match write {
-        Write::PutOwnPresence(row) => Change::PutSingle(OWN, cbor::encode(row)),
-        Write::PutCeiling(ceiling) => Change::PutSingle(CEILING, cbor::encode(ceiling)),
-        Write::PutSheetUntil(until) => Change::PutSingle(SHEET_UNTIL, cbor::encode(until)),
+        Write::PutOwnPresence(row) => Change::PutSingle(OWN, cbor::encode_own(row)),
+        Write::PutCeiling(ceiling) => Change::PutSingle(CEILING, cbor::encode_own(ceiling)),
+        Write::PutSheetUntil(until) => Change::PutSingle(SHEET_UNTIL, cbor::encode_own(until)),
         Write::PutView(row) => put(VIEWS, row.name.as_bytes(), row),
         Write::DeleteView(name) => Change::Delete(VIEWS, name.as_bytes().to_vec()),
         Write::PutInvite(row) => put(INVITES, row.id.as_bytes(), row),
@@ -141,13 +141,13 @@ pub(crate) fn change(write: &Write) -> Change {
         Write::DeleteLetter(id) => Change::Delete(LETTERS, id.as_bytes().to_vec()),
         Write::PutObserved(row) => put(OBSERVED, row.principal.as_bytes(), row),
         Write::DeleteObserved(principal) => Change::Delete(OBSERVED, principal.as_bytes().to_vec()),
-        Write::PutEvent(row) => Change::PutEvent(row.number, cbor::encode(row)),
+        Write::PutEvent(row) => Change::PutEvent(row.number, cbor::encode_own(row)),
         Write::DropEvents { below } => Change::DropEvents(*below),
         Write::PutConsumer(row) => put(CONSUMERS, row.name.as_bytes(), row),
         Write::DeleteConsumer(name) => Change::Delete(CONSUMERS, name.as_bytes().to_vec()),
         Write::PutAnswer(row) => put(ANSWERS, row.key.as_bytes(), row),
         Write::DeleteAnswer(key) => Change::Delete(ANSWERS, key.as_bytes().to_vec()),
-        Write::PutChosenRelays(relays) => Change::PutSingle(CHOSEN_RELAYS, cbor::encode(relays)),
+        Write::PutChosenRelays(relays) => Change::PutSingle(CHOSEN_RELAYS, cbor::encode_own(relays)),
         Write::PutMailbox(row) => put(MAILBOXES, row.mailbox.as_bytes(), row),
         Write::DeleteMailbox(mailbox) => Change::Delete(MAILBOXES, mailbox.as_bytes().to_vec()),
         Write::PutStamps(row) => put(STAMPS, row.contact.as_bytes(), row),
@@ -164,8 +164,8 @@ pub(crate) fn change(write: &Write) -> Change {
         Write::DeleteBody(mailbox, number) => Change::Delete(BODIES, numbered(mailbox, *number)),
         Write::PutSpent(row) => put(SPENT, &pair(row.mailbox.as_bytes(), &row.mark), row),
         Write::DeleteSpent(mailbox, mark) => Change::Delete(SPENT, pair(mailbox.as_bytes(), mark)),
-        Write::PutIdentity(row) => Change::PutSingle(IDENTITY, cbor::encode(row)),
-        Write::PutAccount(row) => Change::PutSingle(ACCOUNT, cbor::encode(row)),
+        Write::PutIdentity(row) => Change::PutSingle(IDENTITY, cbor::encode_own(row)),
+        Write::PutAccount(row) => Change::PutSingle(ACCOUNT, cbor::encode_own(row)),
         Write::PutSession(row) => put(SESSIONS, &session_key(&row.key), row),
         Write::DeleteSession(key) => Change::Delete(SESSIONS, session_key(key)),
         Write::PutOutbox(row) => put(OUTBOX, row.message.id.as_bytes(), row),
@@ -182,8 +182,8 @@ pub(crate) fn change(write: &Write) -> Change {
             number: row.number,
             id: row.message.id.as_bytes().to_vec(),
             contact: row.contact.as_bytes().to_vec(),
-            value: cbor::encode(row),
+            value: cbor::encode_own(row),
         },
-        Write::PutMessageState(row) => Change::PutMessageState(row.number, cbor::encode(row)),
+        Write::PutMessageState(row) => Change::PutMessageState(row.number, cbor::encode_own(row)),
     }
 }

@@ -68,26 +68,13 @@ pub fn try_encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CborError> {
 ///
 /// Says what about the bytes is not as it has to be.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, CborError> {
-    decode_nested(bytes, limit, DEPTH)
-}
-
-/// The same of what we wrote ourselves, which may nest whatever came from outside a few levels deeper.
-///
-/// # Errors
-///
-/// As [`decode`].
-pub fn decode_own<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, CborError> {
-    decode_nested(bytes, limit, 2 * DEPTH)
-}
-
-fn decode_nested<T: DeserializeOwned>(bytes: &[u8], limit: usize, depth: usize) -> Result<T, CborError> {
     if bytes.len() > limit {
         return Err(CborError::TooLarge {
             limit,
             got: bytes.len(),
         });
     }
-    let value: Value = ciborium::de::from_reader_with_recursion_limit(bytes, depth)
+    let value: Value = ciborium::de::from_reader_with_recursion_limit(bytes, DEPTH)
         .map_err(|error| CborError::Malformed(error.to_string()))?;
     let value = canonical(value)?;
     if write(&value) != bytes {
@@ -96,6 +83,44 @@ fn decode_nested<T: DeserializeOwned>(bytes: &[u8], limit: usize, depth: usize) 
     value
         .deserialized()
         .map_err(|error| CborError::Unfit(error.to_string()))
+}
+
+/// Encodes what is for ourselves alone and never leaves the machine: no particular encoding is needed, and none is made sure of.
+///
+/// # Panics
+///
+/// As [`encode`].
+#[must_use]
+#[expect(
+    clippy::expect_used,
+    reason = "serialising our own types into memory cannot fail; a failure is a bug in the type"
+)]
+pub fn encode_own<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    ciborium::into_writer(value, &mut bytes).expect("our own types are representable");
+    bytes
+}
+
+/// Decodes what [`encode_own`] made. It may nest whatever came from outside a few levels deeper.
+///
+/// # Errors
+///
+/// If it is larger than `limit`, or none.
+pub fn decode_own<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, CborError> {
+    if bytes.len() > limit {
+        return Err(CborError::TooLarge {
+            limit,
+            got: bytes.len(),
+        });
+    }
+    let mut rest = bytes;
+    let value = ciborium::de::from_reader_with_recursion_limit(&mut rest, 2 * DEPTH)
+        .map_err(|error| CborError::Malformed(error.to_string()))?;
+    if rest.is_empty() {
+        Ok(value)
+    } else {
+        Err(CborError::Malformed("something after the value".to_owned()))
+    }
 }
 
 fn write(value: &Value) -> Vec<u8> {

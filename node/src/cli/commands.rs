@@ -165,6 +165,14 @@ pub(super) async fn contacts(out: &Output) -> Result<()> {
             if let Some(problem) = &contact.problem {
                 remarks.push(problem_text(problem).to_owned());
             }
+            match contact.blocked.as_deref() {
+                Some("politely") => remarks.push("blocked, politely".to_owned()),
+                Some(_) => remarks.push("blocked".to_owned()),
+                None => {}
+            }
+            if contact.verified_at.is_some() {
+                remarks.push("verified".to_owned());
+            }
             if contact.waiting > 0 {
                 remarks.push(format!("{} waiting to be delivered", contact.waiting));
             }

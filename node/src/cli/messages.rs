@@ -19,6 +19,12 @@ const STDIN_BYTES: u64 = 1 << 20;
 /// Messages shown at once.
 const SHOWN: u32 = 500;
 
+/// What is said to be just now, in milliseconds.
+const JUST_NOW: u64 = 1_000;
+
+/// From when on it is said that a message waited, in milliseconds.
+const WAITED: u64 = 60_000;
+
 /// Between two looks at how far a message has come.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -53,8 +59,8 @@ pub(super) struct SendArgs {
     /// What it is about.
     #[arg(long)]
     subject: Option<String>,
-    /// The id of the message this answers.
-    #[arg(long, value_name = "ID")]
+    /// The message this answers: its number as `inbox` and `log` show it, or its id.
+    #[arg(long, value_name = "MESSAGE")]
     reply_to: Option<String>,
     /// Give it up if it is not delivered within this time.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -87,13 +93,24 @@ pub(super) async fn send(out: &Output, args: &SendArgs) -> Result<()> {
     } else {
         args.text.clone()
     };
+    if text.trim().is_empty() {
+        let failure = Failure::new(Exit::Usage, "invalid_params", "the message is empty");
+        return Err(failure
+            .hint("put what you want to say in quotes, or pipe it in with `-`")
+            .into());
+    }
+    let mut client = out.client().await?;
+    let in_reply_to = match &args.reply_to {
+        Some(message) => Some(message_id(&mut client, message).await?),
+        None => None,
+    };
     let params = types::MessageSend {
         contact: args.name.clone(),
         text: Some(text),
         bodies: None,
         subject: args.subject.clone(),
         thread: None,
-        in_reply_to: args.reply_to.clone(),
+        in_reply_to,
         reply_to: None,
         headers: None,
         expires_in_ms: args.ttl.map(millis),
@@ -105,7 +122,6 @@ pub(super) async fn send(out: &Output, args: &SendArgs) -> Result<()> {
         sign: args.sign.then_some(true),
         idempotency_key: None,
     };
-    let mut client = out.client().await?;
     let queued = client.call::<MessageSend>(&params).await?;
     let Some(wait) = args.wait else {
         if out.json {
@@ -136,16 +152,30 @@ pub(super) async fn send(out: &Output, args: &SendArgs) -> Result<()> {
             if out.json {
                 return out.object(&types::MessageGot { message });
             }
-            return out.line(&format!("{state} to {}", clean(&queued.contact)));
+            let name = clean(&queued.contact);
+            return out.line(&match state {
+                "stored" => format!("stored at relays for {name}"),
+                "read" => format!("read by {name}"),
+                other => format!("{other} to {name}"),
+            });
         }
         let over = matches!(state, "failed" | "expired" | "cancelled");
         if over || Instant::now() >= until {
-            let said = format!("the message to {} is {}", clean(&queued.contact), how_far(&message));
-            let failure = Failure::new(Exit::Unreachable, "not_delivered", said);
-            let hint = if over {
-                "see what is in the way with `porchlight contacts`"
+            let name = clean(&queued.contact);
+            let said = if over {
+                format!("the message to {name} was not delivered: {}", how_far(&message))
             } else {
-                "it goes on being offered; `porchlight outbox` shows what waits"
+                let waited = humantime::format_duration(args.timeout);
+                format!(
+                    "the message to {name} is not that far within {waited}: it is {}",
+                    how_far(&message)
+                )
+            };
+            let failure = Failure::new(Exit::Unreachable, "not_delivered", said);
+            let hint = match (over, state) {
+                (true, _) => "`porchlight net diagnose NAME` looks for what is in the way",
+                (false, "delivered") => "they have it, and have not said that they read it",
+                (false, _) => "it goes on being offered; `porchlight outbox` shows what waits",
             };
             return Err(failure.hint(hint).into());
         }
@@ -190,14 +220,23 @@ fn print(out: &Output, messages: &[Message]) -> Result<()> {
         } else {
             format!("you to {name}")
         };
-        let when = since(&message.at).map_or_else(String::new, |ms| {
-            if ms < 1_000 {
-                ", just now".to_owned()
+        let ago = |ms| {
+            if ms < JUST_NOW {
+                "just now".to_owned()
             } else {
-                format!(", {} ago", age(ms))
+                format!("{} ago", age(ms))
             }
-        });
-        let mut head = format!("{who}{when}");
+        };
+        let (written, came) = (since(&message.created_at), since(&message.at));
+        let mut head = format!("#{} {who}", message.number);
+        if let Some(written) = written {
+            head.push_str(&format!(", {}", ago(written)));
+        }
+        if let (Some(written), Some(came)) = (written, came)
+            && written.saturating_sub(came) > WAITED
+        {
+            head.push_str(&format!(" (came {})", ago(came)));
+        }
         let far = how_far(message);
         if !far.is_empty() {
             head.push_str(&format!(", {far}"));
@@ -256,8 +295,12 @@ pub(super) async fn inbox(out: &Output, follow: bool, keep: bool) -> Result<()> 
             for message in &list.messages {
                 out.object(message)?;
             }
-        } else if list.messages.is_empty() && !follow {
-            out.line("nothing new")?;
+        } else if list.messages.is_empty() && last == 0 {
+            out.line(if follow {
+                "nothing new yet; ctrl-c ends"
+            } else {
+                "nothing new"
+            })?;
         } else {
             print(out, &list.messages)?;
         }
@@ -267,6 +310,10 @@ pub(super) async fn inbox(out: &Output, follow: bool, keep: bool) -> Result<()> 
         }
         if !follow {
             return Ok(());
+        }
+        if !list.messages.is_empty() {
+            // There may be more than fits one answer.
+            continue;
         }
         while client.next_event().await?.kind != "message.received" {}
     }
@@ -337,7 +384,7 @@ pub(super) async fn outbox(out: &Output) -> Result<()> {
                 how_far(message),
                 since(&message.at).map(age).unwrap_or_default(),
                 until(&message.expires_at).map(left).unwrap_or_default(),
-                message.message.clone(),
+                format!("#{}", message.number),
                 clean(text.lines().next().unwrap_or_default()),
             ]
         })
@@ -360,11 +407,34 @@ pub(super) async fn retry(out: &Output, contact: Option<&str>) -> Result<()> {
     })
 }
 
-pub(super) async fn cancel(out: &Output, message: &str) -> Result<()> {
-    let params = types::OneMessage {
-        message: message.to_owned(),
+/// The id of a message that is named by its number, as it is shown, or by its id.
+async fn message_id(client: &mut porchlight_rpc::client::Client, named: &str) -> Result<String> {
+    let Ok(number) = named.trim_start_matches('#').parse::<u64>() else {
+        return Ok(named.to_owned());
     };
-    let cancelled = out.client().await?.call::<MessageCancel>(&params).await?;
+    let listing = types::MessageListing {
+        contact: None,
+        after: Some(number.saturating_sub(1)),
+        before: None,
+        unread: None,
+        max: Some(1),
+    };
+    let list = client.call::<MessageList>(&listing).await?;
+    let found = list.messages.into_iter().find(|message| message.number == number);
+    found.map(|message| message.message).ok_or_else(|| {
+        let failure = Failure::new(Exit::NotFound, "not_found", format!("there is no message #{number}"));
+        failure
+            .hint("`porchlight inbox` and `porchlight log NAME` show their numbers")
+            .into()
+    })
+}
+
+pub(super) async fn cancel(out: &Output, message: &str) -> Result<()> {
+    let mut client = out.client().await?;
+    let params = types::OneMessage {
+        message: message_id(&mut client, message).await?,
+    };
+    let cancelled = client.call::<MessageCancel>(&params).await?;
     if out.json {
         return out.object(&cancelled);
     }

@@ -361,6 +361,7 @@ fn listed_by(what: &str) -> &'static str {
     match what {
         "view" => "`porchlight view list` lists the views",
         "invite" => "`porchlight invite list` lists the invites",
+        "message that waits to be delivered" => "`porchlight outbox` shows what waits",
         "consumer of events" => "`porchlight events --consumer NAME` makes one",
         _ => "`porchlight contacts` lists the contacts",
     }

@@ -14,8 +14,11 @@ use std::collections::BTreeMap;
 /// Messages in one answer if the client does not say how many.
 const USUAL: u32 = 50;
 
-/// Messages in one answer at most: with the largest ones, it stays within what a client has to read at once.
+/// Messages in one answer at most; the store ends a list before, where they are large.
 const MOST: u32 = 500;
+
+/// Pages looked through for something unread of one contact: some thousand messages that we wrote without reading an answer.
+const PAGES: usize = 20;
 
 /// Petnames, and up to where messages were read, by principal.
 struct Known {
@@ -72,22 +75,30 @@ impl Api {
         if params.unread == Some(true) {
             for (principal, read_to) in &known.read_to {
                 if contact.is_none_or(|contact| contact == *principal) {
-                    let query = MessageQuery {
-                        contact: Some(*principal),
-                        after: Some(params.after.map_or(*read_to, |after| after.max(*read_to))),
-                        before: params.before,
-                        most,
-                    };
-                    messages.extend(
-                        self.store
-                            .messages()
-                            .list(query)
-                            .await
-                            .map_err(|error| unreadable(&error))?,
-                    );
+                    // What we wrote stands between what is unread: page by page, until there is some of that.
+                    let mut after = params.after.map_or(*read_to, |after| after.max(*read_to));
+                    for _ in 0..PAGES {
+                        let query = MessageQuery {
+                            contact: Some(*principal),
+                            after: Some(after),
+                            before: params.before,
+                            most,
+                        };
+                        let page = self.store.messages().list(query).await;
+                        let page = page.map_err(|error| unreadable(&error))?;
+                        let Some((last, _)) = page.last() else {
+                            break;
+                        };
+                        after = last.number;
+                        let came = page.into_iter().filter(|(row, _)| !row.outgoing);
+                        let before = messages.len();
+                        messages.extend(came);
+                        if messages.len() > before {
+                            break;
+                        }
+                    }
                 }
             }
-            messages.retain(|(row, _)| !row.outgoing);
             messages.sort_by_key(|(row, _)| row.number);
             messages.truncate(usize::try_from(most).unwrap_or(usize::MAX));
         } else {

@@ -76,6 +76,7 @@ fn contact(of: &Identity) -> ContactRow {
         problem: None,
         poll: None,
         verified: None,
+        given: None,
         one_time: None,
         blocked: None,
     }

@@ -7,7 +7,7 @@ use super::session;
 use crate::access::{Action, Denial, Resource, Subject, decide};
 use crate::clock::Instant;
 use crate::event::{Event, MessageChange, MessageReceived};
-use crate::limits::{HELD_EACH, HOLD_BACK, MESSAGE_IN_EVENT, SEEN_EACH};
+use crate::limits::{EARLY, EARLY_WAIT, HELD, HELD_EACH, HOLD_BACK, MESSAGE_IN_EVENT, SEEN_EACH, SEEN_LEAST};
 use crate::node::Node;
 use crate::step::Write;
 use porchlight_wire::content::OlmPacket;
@@ -15,7 +15,9 @@ use porchlight_wire::frame::Refusal;
 use porchlight_wire::hash::sha256;
 use porchlight_wire::ids::{DeviceId, PrincipalId, RandomId};
 use porchlight_wire::limits::SKEW;
-use porchlight_wire::message::{Gone, Message, Plaintext, PlaintextBody};
+use porchlight_wire::message::{Gone, Message, MessageError, Plaintext, PlaintextBody};
+use porchlight_wire::time::UnixMillis;
+use std::collections::BTreeMap;
 
 impl Node {
     /// An Olm message came in, whichever way. What is answered leaves only after what it led to is on disk.
@@ -81,7 +83,7 @@ impl Node {
     }
 
     /// Who sent an Olm message, and the identity key it has to be by where it begins a session.
-    fn sender_of(&self, packet: &OlmPacket) -> Result<(PrincipalId, Option<[u8; 32]>), Refusal> {
+    fn sender_of(&mut self, packet: &OlmPacket) -> Result<(PrincipalId, Option<[u8; 32]>), Refusal> {
         let (from, identity) = match &packet.identity {
             Some(identity) => {
                 let devices = identity
@@ -102,11 +104,18 @@ impl Node {
         };
         let subject = Subject::Principal(from);
         match decide(&self.disk, &subject, Action::Write, Resource::Inbox, self.clock.unix) {
-            crate::access::Decision::Allow(_) => Ok((from, identity)),
-            crate::access::Decision::Deny(Denial::Blocked) if self.blocks_politely(&from) => Ok((from, identity)),
-            crate::access::Decision::Deny(Denial::Blocked) => Err(Refusal::Blocked),
-            crate::access::Decision::Deny(_) => Err(Refusal::NotAdmitted),
+            crate::access::Decision::Allow(_) => {}
+            crate::access::Decision::Deny(Denial::Blocked) if self.blocks_politely(&from) => {}
+            crate::access::Decision::Deny(Denial::Blocked) => return Err(Refusal::Blocked),
+            crate::access::Decision::Deny(_) => return Err(Refusal::NotAdmitted),
         }
+        // Of its many possible devices a principal has one in its card. Others would each cost us sessions and more.
+        let device = self.card_of(&from).map(|card| card.bundle.device);
+        if device.is_some_and(|device| device != packet.device) {
+            self.ask_for_card(&from);
+            return Err(Refusal::Outdated);
+        }
+        Ok((from, identity))
     }
 
     fn blocks_politely(&self, principal: &PrincipalId) -> bool {
@@ -125,9 +134,14 @@ impl Node {
         if message.from != from || message.to != plaintext.to {
             return Err(Refusal::Invalid);
         }
-        if let Err(error) = message.check(now) {
-            tracing::debug!(%error, "a message is out of bounds");
-            return Err(Refusal::Invalid);
+        match message.check(now) {
+            Ok(()) => {}
+            // One of the two clocks is wrong, and may be put right.
+            Err(MessageError::FromTheFuture) => return Err(Refusal::Time),
+            Err(error) => {
+                tracing::debug!(%error, "a message is out of bounds");
+                return Err(Refusal::Invalid);
+            }
         }
         let signed_by = match self.card_of(&from) {
             Some(card) => message
@@ -136,27 +150,29 @@ impl Node {
             None => None,
         };
         if message.expires <= now || self.disk.seen.contains_key(&origin) {
-            // Its sender gives it up by itself; or it came before, in other bytes.
+            // Its sender gives it up by itself; or it came before, in other bytes. These can be opened once, too.
+            self.know_again(&origin, from, hash);
             self.confirm_again(&origin);
             self.show_after_gone(&origin, &plaintext.gone);
             return Ok(true);
         }
-        if self.disk.seen.values().filter(|row| row.principal == from).count() >= SEEN_EACH {
+        if self.messaging.seen.get(&from).is_some_and(|count| *count >= SEEN_EACH) {
+            return Err(Refusal::TooMany);
+        }
+        if self.is_early(&origin, message, &plaintext.gone) {
             return Err(Refusal::TooMany);
         }
         let seen = SeenRow {
             origin,
             principal: from,
             hash,
-            // By their clock and by ours.
-            until: message.expires.plus(SKEW),
+            // By their clock and by ours; and for so long that who sends more than this in a day has to wait.
+            until: UnixMillis(message.expires.0.max(now.0.saturating_add(SEEN_LEAST))).plus(SKEW),
             // Taken as any other is: no receipt will come, as if its recipient were away.
             dropped: self.blocks_politely(&from),
         };
         let dropped = seen.dropped;
-        self.messaging.hashes.insert(hash, origin);
-        self.messaging.forgets.insert((seen.until, origin));
-        self.write(Write::PutSeen(seen));
+        self.remember(seen);
         if dropped {
             return Ok(true);
         }
@@ -177,6 +193,68 @@ impl Node {
         }
         self.show_after_gone(&origin, &plaintext.gone);
         Ok(true)
+    }
+
+    /// Remembers what was accepted.
+    fn remember(&mut self, row: SeenRow) {
+        self.messaging.hashes.insert(row.hash, row.origin);
+        self.messaging.forgets.insert((row.until, row.origin));
+        *self.messaging.seen.entry(row.principal).or_default() += 1;
+        self.write(Write::PutSeen(row));
+    }
+
+    /// A message came in other bytes than before, or after its time: the same bytes again are known, too.
+    fn know_again(&mut self, origin: &Origin, from: PrincipalId, hash: [u8; 16]) {
+        match self.disk.seen.get(origin).cloned() {
+            Some(row) => {
+                self.messaging.hashes.remove(&row.hash);
+                self.messaging.hashes.insert(hash, *origin);
+                self.write(Write::PutSeen(SeenRow { hash, ..row }));
+            }
+            None => self.remember(SeenRow {
+                origin: *origin,
+                principal: from,
+                hash,
+                until: self.clock.unix.plus(SKEW),
+                // It is too late for it to be delivered.
+                dropped: true,
+            }),
+        }
+    }
+
+    /// Whether a message out of a mailbox comes so early that opening it now could cost us those before it: Olm keeps forty keys
+    /// of what was skipped. They may lie in another mailbox, and it stays in this one for some minutes.
+    fn is_early(&mut self, origin: &Origin, message: &Message, gone: &[Gone]) -> bool {
+        let held = HeldRow {
+            origin: *origin,
+            message: message.clone(),
+            after: before(message.previous, gone),
+            signed_by: None,
+            came: self.clock.unix,
+        };
+        if !self.messaging.from_mailbox
+            || self.comes_next(&held)
+            || held.after.is_some_and(|after| self.is_here(origin, after))
+        {
+            self.messaging.early.remove(origin);
+            return false;
+        }
+        let now = self.clock.instant;
+        if self.messaging.early.len() >= EARLY && !self.messaging.early.contains_key(origin) {
+            return false;
+        }
+        let since = *self.messaging.early.entry(*origin).or_insert(now);
+        let early = now.since(since) < EARLY_WAIT;
+        if !early {
+            self.messaging.early.remove(origin);
+        }
+        early
+    }
+
+    /// Whether a message of the same device has come, shown or not.
+    fn is_here(&self, origin: &Origin, id: RandomId) -> bool {
+        let device = origin.device;
+        self.disk.seen.contains_key(&Origin { device, id })
     }
 
     /// What waits for a message that will never come waits for the one before that.
@@ -224,6 +302,22 @@ impl Node {
         shown == Some(&after) || was_shown
     }
 
+    /// Shows all that is held of somebody, with a mark that something may be missing.
+    pub(super) fn show_all_held(&mut self, principal: &PrincipalId) {
+        let mut held: Vec<HeldRow> = self
+            .disk
+            .held
+            .values()
+            .filter(|row| row.message.from == *principal)
+            .cloned()
+            .collect();
+        held.sort_by_key(|row| (row.message.created, row.came, row.origin));
+        for row in held {
+            self.write(Write::DeleteHeld(row.origin));
+            self.show_one(&row, true);
+        }
+    }
+
     /// Shows a message, and then those that waited for it.
     fn show(&mut self, row: &HeldRow, after_gap: bool) {
         self.show_one(row, after_gap);
@@ -250,7 +344,12 @@ impl Node {
     }
 
     fn held_of(&self, device: DeviceId) -> impl Iterator<Item = &HeldRow> {
-        self.disk.held.values().filter(move |row| row.origin.device == device)
+        let origin = |bytes| Origin {
+            device,
+            id: RandomId::from_bytes(bytes),
+        };
+        let of_device = self.disk.held.range(origin([0; 16])..=origin([0xff; 16]));
+        of_device.map(|(_, row)| row)
     }
 
     fn show_one(&mut self, row: &HeldRow, after_gap: bool) {
@@ -260,6 +359,8 @@ impl Node {
         let number = self.disk.newest_message.saturating_add(1);
         // One that comes late stands where it came, and those after it are not thrown back.
         if known.is_none() || known == row.after || after_gap {
+            // Of devices that they have no longer nothing comes.
+            conversation.shown.clear();
             conversation.shown.insert(row.origin.device, row.origin.id);
         }
         conversation.unread.push((row.origin.id, number));
@@ -300,11 +401,17 @@ impl Node {
     pub(super) fn show_held(&mut self) {
         loop {
             let now = self.clock.unix;
+            let mut counts: BTreeMap<DeviceId, usize> = BTreeMap::new();
+            for origin in self.disk.held.keys() {
+                *counts.entry(origin.device).or_default() += 1;
+            }
+            let full = self.disk.held.len() > HELD;
+            let too_many = |origin: &Origin| full || counts.get(&origin.device).is_some_and(|count| *count > HELD_EACH);
             let overdue = self
                 .disk
                 .held
                 .values()
-                .filter(|row| row.came.plus(HOLD_BACK) <= now || self.held_of(row.origin.device).count() > HELD_EACH)
+                .filter(|row| row.came.plus(HOLD_BACK) <= now || too_many(&row.origin))
                 .min_by_key(|row| (row.message.created, row.came, row.origin))
                 .cloned();
             let Some(row) = overdue else {
@@ -329,6 +436,9 @@ impl Node {
             self.messaging.forgets.pop_first();
             if let Some(row) = self.disk.seen.get(&origin) {
                 self.messaging.hashes.remove(&row.hash);
+                if let Some(count) = self.messaging.seen.get_mut(&row.principal) {
+                    *count = count.saturating_sub(1);
+                }
                 self.write(Write::DeleteSeen(origin));
             }
         }

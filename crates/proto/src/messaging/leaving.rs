@@ -67,6 +67,13 @@ impl Node {
         if !peer.unreachable {
             return;
         }
+        // They would not know us yet, and throw it away.
+        if self.is_introducing(to) {
+            return;
+        }
+        let Some(peer) = self.messaging.peers.get_mut(to) else {
+            return;
+        };
         let again = self.clock.instant.plus(STORED_RETRY);
         let left = &self.messaging.left;
         for (number, id) in peer.waiting.extract_if(.., |_, id| left.contains_key(id)) {
@@ -176,7 +183,10 @@ impl Node {
         // If the relay loses them, the messages come again and are confirmed again.
         self.confirm_receipts(&to, &receipts);
         if messages.is_empty() {
-            return self.drop_batch(id);
+            if self.is_stored(Item::Batch(*id)) {
+                self.drop_batch(id);
+            }
+            return;
         }
         for message in messages {
             if let Some(mut row) = self.disk.outbox.get(&message).cloned() {
@@ -192,7 +202,7 @@ impl Node {
 
     /// One of the relays does not keep a batch, or no longer.
     pub(crate) fn batch_not_stored(&mut self, id: &RandomId) {
-        if !self.is_posted(Item::Batch(*id)) {
+        if self.stored_at(Item::Batch(*id)).is_none() {
             self.dissolve(id);
         }
     }

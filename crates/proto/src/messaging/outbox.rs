@@ -219,6 +219,7 @@ impl Node {
             return true;
         };
         let Some((node, addresses)) = self.node_of(to) else {
+            self.only_by_mailbox(to);
             return false;
         };
         let Some(sealed) = self.sealed(&row) else {
@@ -251,6 +252,13 @@ impl Node {
         true
     }
 
+    /// Their card names no node: what is for them is left in their mailboxes.
+    fn only_by_mailbox(&mut self, to: &PrincipalId) {
+        if let Some(peer) = self.messaging.peers.get_mut(to) {
+            peer.unreachable = true;
+        }
+    }
+
     /// An Olm message as it goes over a connection: as it is, once the two devices have proven themselves on it; in an envelope
     /// before that, and whenever it begins a session. The second says which.
     fn carried(&mut self, to: &PrincipalId, node: NodeId, packet: OlmPacket) -> Option<(Request, bool)> {
@@ -269,7 +277,9 @@ impl Node {
 
     /// The message as it is sent: encrypted at the first try, and the same bytes at each later one.
     pub(super) fn sealed(&mut self, row: &OutboxRow) -> Option<SealedRow> {
-        if let Some(sealed) = self.disk.sealed.get(&row.message.id) {
+        let device = self.card_of(&row.message.to)?.bundle.device;
+        let sealed = self.disk.sealed.get(&row.message.id);
+        if let Some(sealed) = sealed.filter(|sealed| sealed.session.device == device) {
             return Some(sealed.clone());
         }
         let conversation = self.disk.conversations.get(&row.message.to);
@@ -379,6 +389,7 @@ impl Node {
             return true;
         }
         let Some((node, addresses)) = self.node_of(to) else {
+            self.only_by_mailbox(to);
             return false;
         };
         let Some((receipts, session, packet)) = self.pack_receipts(to) else {
@@ -450,8 +461,15 @@ impl Node {
             return false;
         };
         let (Sending::Message { to, .. } | Sending::Receipts { to, .. }) = &sending;
+        // Who is there and has no room for it may have some in a mailbox.
+        let has_no_room = matches!(
+            response,
+            Response::Refused {
+                reason: Refusal::TooMany | Refusal::Full
+            }
+        );
         if let Some(peer) = self.messaging.peers.get_mut(to) {
-            peer.unreachable = false;
+            peer.unreachable = has_no_room;
             if matches!(sending, Sending::Receipts { .. }) {
                 peer.written = None;
             }
@@ -666,10 +684,7 @@ impl Node {
     /// new one begins with a key that is not replaced for days.
     fn give_up_session(&mut self, to: &PrincipalId, key: SessionKey) {
         let now = self.clock.instant;
-        let Some(row) = self.disk.sessions.get(&key).cloned() else {
-            return;
-        };
-        if row.broken {
+        if self.disk.sessions.get(&key).is_some_and(|row| row.broken) {
             return;
         }
         let lately = self.messaging.resets.get(&key.device);
@@ -678,12 +693,16 @@ impl Node {
         }
         tracing::info!("a contact's device cannot open what a session writes; another one begins");
         self.messaging.resets.insert(key.device, now);
-        self.write(Write::PutSession(SessionRow { broken: true, ..row }));
+        // Others that are older may be lost there, too: one that begins now is not.
+        let rows: Vec<SessionRow> = self.sessions_with(&key.device).cloned().collect();
+        for row in rows {
+            self.write(Write::PutSession(SessionRow { broken: true, ..row }));
+        }
         let stale: Vec<RandomId> = self
             .disk
             .sealed
             .values()
-            .filter(|sealed| sealed.session == key)
+            .filter(|sealed| sealed.session.device == key.device)
             .map(|sealed| sealed.id)
             .collect();
         for id in stale {
@@ -699,7 +718,7 @@ impl Node {
         self.ask_for_card(to);
     }
 
-    fn is_introducing(&self, to: &PrincipalId) -> bool {
+    pub(super) fn is_introducing(&self, to: &PrincipalId) -> bool {
         let mut letters = self.disk.letters.values();
         let waits = letters.any(|row| row.to == *to && matches!(row.body, LetterBody::Introduce { .. }));
         let contact = self.disk.contacts.get(to);

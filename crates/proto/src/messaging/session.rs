@@ -234,7 +234,7 @@ fn session(row: &SessionRow) -> Result<Session, SessionError> {
 
 /// Pickles stand in rows, and rows are sealed by the store; vodozemac's own encryption of pickles uses one nonce for all.
 fn pickled<T: Serialize>(pickle: &T) -> ByteBuf {
-    ByteBuf::from(cbor::encode(pickle))
+    ByteBuf::from(cbor::encode_own(pickle))
 }
 
 fn unpickled<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, SessionError> {

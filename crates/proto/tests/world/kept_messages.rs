@@ -315,3 +315,50 @@ fn what_was_sealed_to_a_key_that_was_replaced_meanwhile_is_opened() {
     let retired = &world.members[bob].disk.identity.retired;
     assert!(retired.iter().all(|retired| retired.key.public() != old));
 }
+
+#[test]
+fn who_names_no_address_is_written_to_by_their_mailboxes() {
+    let mut world = World::with_keepers(13, 2);
+    let alice = world.join("alice");
+    let bob = world.join_silently("bob");
+    world.members[bob].config.card_addresses = false;
+    world.boot(bob);
+    world.run_for(MINUTE);
+    world.meet(alice, bob);
+    let id = world.write(alice, bob, "hello");
+    world.run_for(5 * MINUTE);
+    assert_eq!(world.read(bob, alice), ["hello"]);
+    assert_eq!(world.state(alice, id), MessageState::Delivered);
+}
+
+#[test]
+fn a_relay_that_shows_only_what_came_last_costs_nothing() {
+    let (mut world, alice, bob) = one_away(14);
+    let texts = numbered(0..120);
+    let ids = world.write_all(alice, bob, &texts);
+    world.run_for(5 * MINUTE);
+    world.stopped(alice);
+    // The last envelope at the first relay skips more keys than Olm keeps.
+    let last = world.members[0]
+        .disk
+        .deposits
+        .keys()
+        .max_by_key(|(_, number)| *number)
+        .copied()
+        .unwrap();
+    world.members[0].disk.deposits.retain(|key, _| *key == last);
+    world.members[0].bodies.retain(|key, _| *key == last);
+    world.keeper_dies(0);
+    world.keeper_dies(1);
+    world.keeper_comes(0);
+    world.boot(bob);
+    world.run_for(MINUTE);
+    assert_eq!(world.read(bob, alice), ["hello"], "it is left there for now");
+    world.keeper_comes(1);
+    world.run_for(10 * MINUTE);
+    assert_eq!(world.read(bob, alice), all_and_hello(&texts));
+    assert_eq!(world.gaps(), 0);
+    world.stopped(bob);
+    world.back(alice);
+    assert!(ids.iter().all(|id| world.state(alice, *id) == MessageState::Delivered));
+}

@@ -4,7 +4,7 @@ use crate::member::{Crash, CrashPoint};
 use crate::network::Site;
 use crate::{Command, CommandError, DAY, Event, HOUR, MINUTE, Reply, SECOND, Who, World};
 use porchlight_proto::input::{ExchangeId, Input, NewMessage};
-use porchlight_proto::messaging::rows::{FailureReason, MessageState};
+use porchlight_proto::messaging::rows::{ConversationRow, FailureReason, MessageState};
 use porchlight_proto::rows::Status;
 use porchlight_wire::frame::{Refusal, Request, Response};
 use porchlight_wire::ids::RandomId;
@@ -383,7 +383,18 @@ fn rfc2779_2_3_5_who_was_removed_cannot_write() {
     world.cut(Site::Member(alice), world.everybody_else(alice));
     let contact = "alice".to_owned();
     world.call(bob, Command::RemoveContact { contact }).unwrap();
-    assert!(world.members[bob].disk.sessions.is_empty() && world.members[bob].disk.conversations.is_empty());
+    let disk = &world.members[bob].disk;
+    assert!(disk.sessions.is_empty());
+    let left = &disk.conversations[&world.members[alice].principal()];
+    let read = disk.newest_message;
+    assert_eq!(
+        *left,
+        ConversationRow {
+            read_to: read,
+            ..ConversationRow::new(left.principal)
+        },
+        "nothing but that what came is read, should they come back"
+    );
     let id = world.write(alice, bob, "two");
     world.heal();
     world.run_for(20 * MINUTE);

@@ -252,3 +252,36 @@ async fn an_id_comes_back_as_it_was() {
         assert_eq!(answer["id"], id);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_are_begun_in_the_order_of_their_lines() {
+    let site = Site::open();
+    let mut raw = site.raw().await;
+    for _ in 0..50 {
+        site.desk.taken.lock().unwrap().clear();
+        let methods: Vec<&str> = (0..30)
+            .map(|number| {
+                if number * number % 7 < 3 {
+                    "contact.list"
+                } else {
+                    "presence.get"
+                }
+            })
+            .collect();
+        let mut lines = String::new();
+        for (id, method) in methods.iter().enumerate() {
+            let params = if *method == "presence.get" {
+                json!({"contact": "bob"})
+            } else {
+                json!({})
+            };
+            let call = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+            lines.push_str(&format!("{call}\n"));
+        }
+        raw.send(lines.as_bytes()).await;
+        for _ in &methods {
+            raw.line().await;
+        }
+        assert_eq!(*site.desk.taken.lock().unwrap(), methods);
+    }
+}

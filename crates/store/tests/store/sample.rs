@@ -309,6 +309,7 @@ pub fn contact(key: u64, seed: u64) -> ContactRow {
         problem: maybe(seed, 4, || FirstContactProblem::NotAdmitted),
         poll: maybe(seed, 5, || seed),
         verified: maybe(seed, 4, || UnixMillis(seed)),
+        given: maybe(seed, 2, || bytes(seed)),
         one_time: maybe(seed, 3, || bytes(seed)),
         blocked: None,
     }
