@@ -187,16 +187,9 @@ async fn told_by_a_relay(alice: &mut Person, bob: &mut Person) {
 }
 
 #[tokio::test]
-async fn rfc2779_2_4_1_who_is_not_told_where_the_node_is_follows_at_a_relay_and_then_at_another() {
-    let (mut stage, mut alice, mut bob) = alice_and_bob_who_follows("relay").await;
+async fn rfc2779_2_4_1_who_is_not_told_where_the_node_is_follows_at_a_relay() {
+    let (_stage, mut alice, mut bob) = alice_and_bob_who_follows("relay").await;
     told_by_a_relay(&mut alice, &mut bob).await;
-    for relay in RELAYS {
-        stage.kill(relay).await.unwrap();
-        told_by_a_relay(&mut alice, &mut bob).await;
-        stage.start(relay).await.unwrap();
-        stage.connected_to_relays("alice").await.unwrap();
-        stage.connected_to_relays("bob").await.unwrap();
-    }
 }
 
 #[tokio::test]
