@@ -293,80 +293,8 @@ HOLDS   how long it holds if nothing new comes")]
         #[arg(long, conflicts_with = "name")]
         watch: bool,
     },
-    /// Write to a contact.
-    #[command(after_help = "\
-Examples:
-  porchlight send bob 'lunch at one?'
-  porchlight send bob 'lunch at one?' --wait delivered --timeout 1m
-  fortune | porchlight send bob - --subject 'today'
-  porchlight send bob 'I owe you ten' --sign       he can show it to others
-
-The message is kept and offered until it is delivered, for a week unless --ttl says otherwise. While they are away,
-relays keep it for them, and cannot read it. With --wait, exit code 0 if it came that far, 6 if not.")]
-    Send(Box<messages::SendArgs>),
-    /// Messages that came and are unread; showing them marks them as read.
-    #[command(
-        after_help = "Examples:\n  porchlight inbox\n  porchlight inbox -f         stay, and show those to come\n  porchlight inbox --keep     leave them unread"
-    )]
-    Inbox {
-        /// Stay, and show those to come.
-        #[arg(short, long)]
-        follow: bool,
-        /// Leave them unread.
-        #[arg(long)]
-        keep: bool,
-    },
-    /// Messages to and from a contact, the newest last.
-    #[command(after_help = "Example:\n  porchlight log bob -n 20")]
-    Log {
-        /// Their name here.
-        name: String,
-        /// How many.
-        #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
-        max: u32,
-    },
-    /// Look for words in your messages, the newest first.
-    #[command(after_help = "Example:\n  porchlight search 'lunch friday'    messages with both words")]
-    Search {
-        /// The words.
-        text: String,
-        /// How many messages.
-        #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
-        max: u32,
-    },
-    /// Messages that wait to be delivered.
-    Outbox,
-    /// Offer what waits now, and not when its turn comes.
-    #[command(after_help = "Examples:\n  porchlight retry\n  porchlight retry bob    only what waits for bob")]
-    Retry {
-        /// Their name here.
-        name: Option<String>,
-    },
-    /// Take back a message that was not delivered yet.
-    #[command(after_help = "Example:\n  porchlight cancel 12    its number, as `porchlight outbox` shows it")]
-    Cancel {
-        /// Its number, or its id.
-        message: String,
-    },
-    /// Take no messages of a contact.
-    #[command(after_help = "\
-Examples:
-  porchlight block carol             her node is told so when she writes
-  porchlight block carol --polite    what she writes is taken and dropped; she gets no receipts
-
-What they see of your presence stays as it is.")]
-    Block {
-        /// Their name here.
-        name: String,
-        /// They are not to know.
-        #[arg(long)]
-        polite: bool,
-    },
-    /// Take messages of a contact again.
-    Unblock {
-        /// Their name here.
-        name: String,
-    },
+    #[command(flatten)]
+    Messages(messages::MessagesCmd),
     /// What has happened: events in order, each given once to a consumer that acknowledges.
     #[command(after_help = "\
 Examples:
@@ -753,15 +681,7 @@ async fn ask(out: &Output, command: &Cmd) -> anyhow::Result<()> {
         Cmd::Who { name: Some(name), .. } => who::one(out, name).await?,
         Cmd::Who { watch: true, .. } => who::watch(out).await?,
         Cmd::Who { .. } => who::all(out).await?,
-        Cmd::Send(args) => messages::send(out, args).await?,
-        Cmd::Inbox { follow, keep } => messages::inbox(out, *follow, *keep).await?,
-        Cmd::Log { name, max } => messages::log(out, name, *max).await?,
-        Cmd::Search { text, max } => messages::search(out, text, *max).await?,
-        Cmd::Outbox => messages::outbox(out).await?,
-        Cmd::Retry { name } => messages::retry(out, name.as_deref()).await?,
-        Cmd::Cancel { message } => messages::cancel(out, message).await?,
-        Cmd::Block { name, polite } => messages::block(out, name, *polite).await?,
-        Cmd::Unblock { name } => messages::unblock(out, name).await?,
+        Cmd::Messages(command) => messages::messages(out, command).await?,
         Cmd::Events { follow, consumer } => events::events(out, *follow, consumer.as_deref()).await?,
         Cmd::Rpc { method, params } => commands::rpc(out, method.as_deref(), params).await?,
         // These were dealt with before.

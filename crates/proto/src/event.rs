@@ -1,7 +1,7 @@
 //! What the node tells its local clients: numbered rows, written in the transaction of what they tell of.
 
-use crate::input::OwnPresence;
 use crate::messaging::rows::MessageState;
+use crate::reply::OwnPresence;
 use crate::rows::SubscriptionState;
 use porchlight_wire::ids::{NodeId, PrincipalId, RandomId};
 use porchlight_wire::presence::PresenceDocument;

@@ -4,11 +4,11 @@
 
 use crate::contacts::newest_card;
 use crate::event::Verdict;
-use crate::input::{CommandError, ContactInfo, ContactPresence};
 use crate::letters::kind_of;
 use crate::node::Node;
 use crate::presence::belief::{Received, Record, belief};
 use crate::publication::SLOT;
+use crate::reply::{CommandError, ContactInfo, ContactPresence};
 use crate::rows::{ContactRow, Item};
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::{BlindedKey, Epoch};

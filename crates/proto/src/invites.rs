@@ -3,10 +3,10 @@
 use crate::clock::Instant;
 use crate::contacts::full;
 use crate::event::Event;
-use crate::input::{CommandError, Reply};
 use crate::limits::{INVITE_LIFE_MAX, INVITE_LIFE_MIN, INVITE_USES, INVITES};
 use crate::node::Node;
 use crate::publication::Name;
+use crate::reply::{CommandError, Reply};
 use crate::rows::InviteRow;
 use crate::step::Write;
 use porchlight_wire::blind::GenerationKey;

@@ -34,6 +34,7 @@ mod reach;
 pub mod relay;
 pub mod relays;
 mod removal;
+pub mod reply;
 mod retry;
 pub mod rows;
 pub mod snapshot;
@@ -41,7 +42,8 @@ pub mod step;
 mod views;
 
 pub use clock::{Clock, Instant};
-pub use input::{Command, CommandError, Input, Reply};
+pub use input::{Command, Input};
 pub use node::{Config, Node};
+pub use reply::{CommandError, Reply};
 pub use snapshot::Snapshot;
 pub use step::{Effect, Step, Write};

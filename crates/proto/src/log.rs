@@ -2,10 +2,11 @@
 
 use crate::contacts::{check_name, full};
 use crate::event::Event;
-use crate::input::{Command, CommandError, ConsumerStart, Reply};
+use crate::input::{Command, ConsumerStart};
 use crate::limits::{ANSWER_LIFE, ANSWERS, CONSUMERS, EVENTS, EVENTS_SLACK};
 use crate::node::Node;
 use crate::presence::watcher::not_found;
+use crate::reply::{CommandError, Reply};
 use crate::rows::{AnswerRow, ConsumerRow, EventRow};
 use crate::step::{Effect, Write};
 use porchlight_wire::hash::sha256;

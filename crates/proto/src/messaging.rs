@@ -12,11 +12,12 @@ mod session;
 
 use crate::clock::Instant;
 use crate::event::{Event, MessageChange};
-use crate::input::{CommandError, NewMessage, Reply};
+use crate::input::NewMessage;
 use crate::limits::{
     FALLBACK_LIFE, GONE_KEPT, MESSAGE_DEFAULT_LIFE, OUTBOX, OUTBOX_PER_CONTACT, POST_RELAYS, STORED_RETRY,
 };
 use crate::node::Node;
+use crate::reply::{CommandError, Reply};
 use crate::rows::ContactRow;
 use crate::step::Write;
 use outbox::{Peer, Sending, Taken};

@@ -6,7 +6,7 @@
 use crate::clock::{Clock, Instant};
 use crate::event::Event;
 use crate::hello::Hellos;
-use crate::input::{Command, CommandError, ExchangeId, Input, LiveNode, LookupId, PutId, Reply, RequestId};
+use crate::input::{Command, ExchangeId, Input, LiveNode, LookupId, PutId, RequestId};
 use crate::letters::Outbox;
 use crate::limits::{FOUND_PER_LOOKUP, GOODBYE_WAIT, LISTENING, LIVE_NODES};
 use crate::log::{CallKey, valid_key};
@@ -21,6 +21,7 @@ use crate::publication::{Name, Publication};
 use crate::relay::Mailkeeping;
 use crate::relay::mailbox::Keeper;
 use crate::removal::Closings;
+use crate::reply::{CommandError, Reply};
 use crate::snapshot::Snapshot;
 use crate::step::{Effect, Step, Write};
 use porchlight_wire::beacon::VerifiedBeacon;

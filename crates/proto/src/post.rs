@@ -36,17 +36,16 @@ pub(crate) struct Post {
 
 impl Node {
     /// Leaves an item in so many mailboxes of `to`, except in those in which it is. `seal` makes one envelope for each: two relays
-    /// that compare theirs see nothing in common. False if there is no mailbox to be used.
+    /// that compare theirs see nothing in common.
     pub(crate) fn post(
         &mut self,
         item: Item,
         batch: Option<&BatchContents>,
         (to, copies): (PrincipalId, usize),
         mut seal: impl FnMut(&mut Self) -> Option<Vec<u8>>,
-    ) -> bool {
+    ) {
         let mut usable = self.usable_mailboxes(&to);
         usable.truncate(copies);
-        let any = !usable.is_empty();
         for at in usable {
             let there = self.parcels_of(item).any(|parcel| parcel.at.mailbox == at.mailbox);
             if there || self.disk.parcels.len() >= PARCELS {
@@ -68,7 +67,6 @@ impl Node {
                 stored: None,
             }));
         }
-        any
     }
 
     /// The mailboxes of `to` that something can be left in.

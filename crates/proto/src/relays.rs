@@ -1,9 +1,9 @@
 //! Relays as the user sees them: which there are, which keep a mailbox of ours, and which shall.
 
 use crate::contacts::full;
-use crate::input::{CommandError, Reply};
 use crate::limits::CHOSEN_RELAYS;
 use crate::node::Node;
+use crate::reply::{CommandError, Reply};
 use crate::rows::MailboxRow;
 use crate::step::Write;
 use porchlight_wire::ids::NodeAddress;

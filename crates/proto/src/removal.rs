@@ -4,11 +4,12 @@
 use crate::clock::Instant;
 use crate::contacts::full;
 use crate::event::Event;
-use crate::input::{CommandError, PutId, Reply};
+use crate::input::PutId;
 use crate::limits::{CLOSING_DELAY, FORMER, RETRY_LAST};
 use crate::node::Node;
 use crate::presence::presentity::farewell;
 use crate::publication::{Name, Publication};
+use crate::reply::{CommandError, Reply};
 use crate::retry::{Attempts, backoff};
 use crate::rows::{ClosingRow, ContactRow, FormerRow, GrantedView, InviteRow, ViewRow};
 use crate::step::{Effect, Write};

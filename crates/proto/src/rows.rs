@@ -9,7 +9,7 @@ pub use mailboxes::{
 pub use own::{OwnPresenceRow, OwnState, OwnTuple, Status};
 
 use crate::event::{Event, FirstContactProblem, Source};
-use crate::input::Reply;
+use crate::reply::Reply;
 use porchlight_wire::blind::{BlindedKey, GenerationKey, ReadKey};
 use porchlight_wire::card::SignedCard;
 use porchlight_wire::device_list::SignedDeviceList;

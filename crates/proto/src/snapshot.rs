@@ -252,9 +252,6 @@ impl Snapshot {
             Write::PutConversation(row) => {
                 self.conversations.insert(row.principal, row.clone());
             }
-            Write::DeleteConversation(principal) => {
-                self.conversations.remove(principal);
-            }
             Write::PutSeen(row) => {
                 self.seen.insert(row.origin, row.clone());
             }

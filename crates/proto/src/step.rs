@@ -1,11 +1,12 @@
 //! Commit, then speak: a [`Step`] is what one or more inputs led to. Its writes can be read; its effects come out only
 //! after the writes were made durable.
 
-use crate::input::{CommandError, ExchangeId, LookupId, PutId, Reply, RequestId};
+use crate::input::{ExchangeId, LookupId, PutId, RequestId};
 use crate::messaging::rows::{
     AccountRow, ConversationRow, HeldRow, MessageRow, MessageStateRow, Origin, OutboxRow, SealedRow, SeenRow,
     SessionKey, SessionRow,
 };
+use crate::reply::{CommandError, Reply};
 use crate::rows::{
     AnswerRow, BodyRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, EventRow, FormerRow, Identity, InviteRow,
     KeptRow, LetterRow, MailboxRow, ObservedRow, OwnPresenceRow, ParcelRow, SpentRow, StampsRow, TakenRow, ViewRow,
@@ -125,8 +126,6 @@ pub enum Write {
     DeleteSealed(RandomId),
     /// By principal.
     PutConversation(ConversationRow),
-    /// By principal.
-    DeleteConversation(PrincipalId),
     /// By device and id.
     PutSeen(SeenRow),
     /// By device and id.
@@ -203,7 +202,6 @@ impl Write {
             | Self::PutSealed(_)
             | Self::DeleteSealed(_)
             | Self::PutConversation(_)
-            | Self::DeleteConversation(_)
             | Self::PutSeen(_)
             | Self::DeleteSeen(_)
             | Self::PutHeld(_)

@@ -3,12 +3,12 @@
 
 use crate::contacts::{CONTACTS_VIEW, check_name, full};
 use crate::event::Event;
-use crate::input::{CommandError, GrantInfo, InviteInfo, Reply, ViewInfo, WatcherInfo, WatcherState};
 use crate::limits::VIEWS;
 use crate::node::Node;
 use crate::presence::watcher::not_found;
 use crate::public::PUBLIC_VIEW;
 use crate::publication::Name;
+use crate::reply::{CommandError, GrantInfo, InviteInfo, Reply, ViewInfo, WatcherInfo, WatcherState};
 use crate::rows::{ContactRow, LetterRow, Projection, ReachLevel, ViewRow};
 use crate::step::Write;
 use porchlight_wire::blind::GenerationKey;

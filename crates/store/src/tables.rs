@@ -173,7 +173,6 @@ pub(crate) fn change(write: &Write) -> Change {
         Write::PutSealed(row) => put(SEALED, row.id.as_bytes(), row),
         Write::DeleteSealed(id) => Change::Delete(SEALED, id.as_bytes().to_vec()),
         Write::PutConversation(row) => put(CONVERSATIONS, row.principal.as_bytes(), row),
-        Write::DeleteConversation(principal) => Change::Delete(CONVERSATIONS, principal.as_bytes().to_vec()),
         Write::PutSeen(row) => put(SEEN, &origin_key(&row.origin), row),
         Write::DeleteSeen(origin) => Change::Delete(SEEN, origin_key(origin)),
         Write::PutHeld(row) => put(HELD, &origin_key(&row.origin), row),

@@ -4,7 +4,7 @@ use super::output::{Output, age, clean, left, since, until};
 use crate::clock::millis;
 use crate::failure::{Exit, Failure};
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use porchlight_rpc::methods::{
     ContactBlock, ContactUnblock, EventsSubscribe, MessageCancel, MessageGet, MessageList, MessageMarkRead,
     MessageSearch, MessageSend, OutboxList, OutboxRetry,
@@ -50,6 +50,85 @@ pub(super) enum Policy {
     DirectOnly,
 }
 
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum MessagesCmd {
+    /// Write to a contact.
+    #[command(after_help = "\
+Examples:
+  porchlight send bob 'lunch at one?'
+  porchlight send bob 'lunch at one?' --wait delivered --timeout 1m
+  fortune | porchlight send bob - --subject 'today'
+  porchlight send bob 'I owe you ten' --sign       he can show it to others
+
+The message is kept and offered until it is delivered, for a week unless --ttl says otherwise. While they are away,
+relays keep it for them, and cannot read it. With --wait, exit code 0 if it came that far, 6 if not.")]
+    Send(Box<SendArgs>),
+    /// Messages that came and are unread; showing them marks them as read.
+    #[command(
+        after_help = "Examples:\n  porchlight inbox\n  porchlight inbox -f         stay, and show those to come\n  porchlight inbox --keep     leave them unread"
+    )]
+    Inbox {
+        /// Stay, and show those to come.
+        #[arg(short, long)]
+        follow: bool,
+        /// Leave them unread.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Messages to and from a contact, the newest last.
+    #[command(after_help = "Example:\n  porchlight log bob -n 20")]
+    Log {
+        /// Their name here.
+        name: String,
+        /// How many.
+        #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+        max: u32,
+    },
+    /// Look for words in your messages, the newest first.
+    #[command(after_help = "Example:\n  porchlight search 'lunch friday'    messages with both words")]
+    Search {
+        /// The words.
+        text: String,
+        /// How many messages.
+        #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+        max: u32,
+    },
+    /// Messages that wait to be delivered.
+    Outbox,
+    /// Offer what waits now, and not when its turn comes.
+    #[command(after_help = "Examples:\n  porchlight retry\n  porchlight retry bob    only what waits for bob")]
+    Retry {
+        /// Their name here.
+        name: Option<String>,
+    },
+    /// Take back a message that was not delivered yet.
+    #[command(after_help = "Example:\n  porchlight cancel 12    its number, as `porchlight outbox` shows it")]
+    Cancel {
+        /// Its number, or its id.
+        message: String,
+    },
+    /// Take no messages of a contact.
+    #[command(after_help = "\
+Examples:
+  porchlight block carol             her node is told so when she writes
+  porchlight block carol --polite    what she writes is taken and dropped; she gets no receipts
+
+What they see of your presence stays as it is.")]
+    Block {
+        /// Their name here.
+        name: String,
+        /// They are not to know.
+        #[arg(long)]
+        polite: bool,
+    },
+    /// Take messages of a contact again.
+    Unblock {
+        /// Their name here.
+        name: String,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
     /// Their name here.
@@ -82,7 +161,21 @@ pub(super) struct SendArgs {
     timeout: Duration,
 }
 
-pub(super) async fn send(out: &Output, args: &SendArgs) -> Result<()> {
+pub(super) async fn messages(out: &Output, command: &MessagesCmd) -> Result<()> {
+    match command {
+        MessagesCmd::Send(args) => send(out, args).await,
+        MessagesCmd::Inbox { follow, keep } => inbox(out, *follow, *keep).await,
+        MessagesCmd::Log { name, max } => log(out, name, *max).await,
+        MessagesCmd::Search { text, max } => search(out, text, *max).await,
+        MessagesCmd::Outbox => outbox(out).await,
+        MessagesCmd::Retry { name } => retry(out, name.as_deref()).await,
+        MessagesCmd::Cancel { message } => cancel(out, message).await,
+        MessagesCmd::Block { name, polite } => block(out, name, *polite).await,
+        MessagesCmd::Unblock { name } => unblock(out, name).await,
+    }
+}
+
+async fn send(out: &Output, args: &SendArgs) -> Result<()> {
     let text = if args.text == "-" {
         let mut text = String::new();
         std::io::stdin()
@@ -269,7 +362,7 @@ fn print(out: &Output, messages: &[Message]) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn inbox(out: &Output, follow: bool, keep: bool) -> Result<()> {
+async fn inbox(out: &Output, follow: bool, keep: bool) -> Result<()> {
     let mut client = out.client().await?;
     if follow {
         // Before the list, so that nothing falls between the two.
@@ -334,7 +427,7 @@ async fn mark(client: &mut porchlight_rpc::client::Client, messages: &[Message])
     Ok(())
 }
 
-pub(super) async fn log(out: &Output, name: &str, max: u32) -> Result<()> {
+async fn log(out: &Output, name: &str, max: u32) -> Result<()> {
     let listing = types::MessageListing {
         contact: Some(name.to_owned()),
         after: None,
@@ -346,7 +439,7 @@ pub(super) async fn log(out: &Output, name: &str, max: u32) -> Result<()> {
     shown(out, &list, "no messages yet")
 }
 
-pub(super) async fn search(out: &Output, text: &str, max: u32) -> Result<()> {
+async fn search(out: &Output, text: &str, max: u32) -> Result<()> {
     let params = types::MessageSearch {
         text: text.to_owned(),
         before: None,
@@ -366,7 +459,7 @@ fn shown(out: &Output, list: &types::MessageList, none: &str) -> Result<()> {
     print(out, &list.messages)
 }
 
-pub(super) async fn outbox(out: &Output) -> Result<()> {
+async fn outbox(out: &Output) -> Result<()> {
     let list = out.client().await?.call::<OutboxList>(&types::Nothing {}).await?;
     if out.json {
         return out.object(&list);
@@ -392,7 +485,7 @@ pub(super) async fn outbox(out: &Output) -> Result<()> {
     out.table(&["TO", "STATE", "AGE", "EXPIRES IN", "MESSAGE", "TEXT"], &rows)
 }
 
-pub(super) async fn retry(out: &Output, contact: Option<&str>) -> Result<()> {
+async fn retry(out: &Output, contact: Option<&str>) -> Result<()> {
     let params = types::OutboxRetry {
         contact: contact.map(str::to_owned),
     };
@@ -429,7 +522,7 @@ async fn message_id(client: &mut porchlight_rpc::client::Client, named: &str) ->
     })
 }
 
-pub(super) async fn cancel(out: &Output, message: &str) -> Result<()> {
+async fn cancel(out: &Output, message: &str) -> Result<()> {
     let mut client = out.client().await?;
     let params = types::OneMessage {
         message: message_id(&mut client, message).await?,
@@ -445,7 +538,7 @@ pub(super) async fn cancel(out: &Output, message: &str) -> Result<()> {
     })
 }
 
-pub(super) async fn block(out: &Output, name: &str, polite: bool) -> Result<()> {
+async fn block(out: &Output, name: &str, polite: bool) -> Result<()> {
     let params = types::ContactBlock {
         contact: name.to_owned(),
         polite: polite.then_some(true),
@@ -463,7 +556,7 @@ pub(super) async fn block(out: &Output, name: &str, polite: bool) -> Result<()> 
     out.line("What they see of you stays as it is: `contact view` and `grant revoke` change that.")
 }
 
-pub(super) async fn unblock(out: &Output, name: &str) -> Result<()> {
+async fn unblock(out: &Output, name: &str) -> Result<()> {
     let params = types::OneContact {
         contact: name.to_owned(),
     };

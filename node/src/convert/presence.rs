@@ -2,8 +2,9 @@
 //! not know.
 
 use super::rpc::{at, note, status};
-use porchlight_proto::input::{NewPresence, NewState, OwnPart, OwnPresence, PollInfo, Until, ViewPresence};
+use porchlight_proto::input::{NewPresence, NewState, OwnPart, Until};
 use porchlight_proto::presence::presentity::SELF;
+use porchlight_proto::reply::{OwnPresence, PollInfo, ViewPresence};
 use porchlight_proto::rows::{OwnTuple, Projection};
 use porchlight_rpc::types;
 use porchlight_rpc::{Kind, RpcError};

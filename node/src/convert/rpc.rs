@@ -5,7 +5,7 @@ use crate::config::settings::{Origin, SETTINGS};
 use crate::config::{Config, Layers};
 use porchlight_proto::CommandError;
 use porchlight_proto::event::{Event, FirstContactProblem, OwnCause, OwnPresenceChange, Source, Told, Verdict};
-use porchlight_proto::input::{ContactInfo, ContactPresence};
+use porchlight_proto::reply::{ContactInfo, ContactPresence};
 use porchlight_proto::rows::{EventRow, Status, SubscriptionState};
 use porchlight_rpc::events::Telling;
 use porchlight_rpc::types;

@@ -3,7 +3,7 @@
 use super::{Api, unexpected, value};
 use crate::convert::presence::shows;
 use crate::convert::rpc as convert;
-use porchlight_proto::input::{GrantInfo, InviteInfo, ViewInfo, WatcherInfo, WatcherState};
+use porchlight_proto::reply::{GrantInfo, InviteInfo, ViewInfo, WatcherInfo, WatcherState};
 use porchlight_proto::rows::{Projection, ReachLevel};
 use porchlight_proto::{Command, Reply};
 use porchlight_rpc::{Kind, RpcError, types};

@@ -3,7 +3,7 @@
 use super::{Api, unexpected, value};
 use crate::convert::messages as convert;
 use crate::convert::rpc::at;
-use porchlight_proto::input::ContactInfo;
+use porchlight_proto::reply::ContactInfo;
 use porchlight_proto::{Command, Reply};
 use porchlight_rpc::{Kind, RpcError, types};
 use porchlight_store::{Kept, MessageQuery, ReadError};

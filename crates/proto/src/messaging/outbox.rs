@@ -16,7 +16,7 @@ use crate::rows::ContactRow;
 use crate::step::{Effect, Write};
 use porchlight_wire::content::{Content, OlmIdentity, OlmPacket};
 use porchlight_wire::frame::{Admission, Refusal, Request, Response};
-use porchlight_wire::ids::{DeviceId, NodeId, PrincipalId, RandomId};
+use porchlight_wire::ids::{Address, DeviceId, NodeId, PrincipalId, RandomId};
 use porchlight_wire::letter::LetterBody;
 use porchlight_wire::limits::{GONE, RECEIPTS};
 use porchlight_wire::message::{Gone, Plaintext, PlaintextBody, Receipts};
@@ -228,28 +228,30 @@ impl Node {
         let Some((request, direct)) = self.carried(to, node, sealed.packet) else {
             return false;
         };
-        let exchange = ExchangeId(self.next_id());
-        self.messaging.sending.insert(
-            exchange,
-            Sending::Message {
-                to: *to,
-                number,
-                id,
-                session: sealed.session,
-                direct,
-            },
-        );
         if let Some(peer) = self.messaging.peers.get_mut(to) {
             peer.waiting.remove(&number);
             peer.in_flight.insert(number, id);
         }
+        let sending = Sending::Message {
+            to: *to,
+            number,
+            id,
+            session: sealed.session,
+            direct,
+        };
+        self.exchange(sending, node, addresses, request);
+        true
+    }
+
+    fn exchange(&mut self, sending: Sending, to: NodeId, addresses: Vec<Address>, request: Request) {
+        let exchange = ExchangeId(self.next_id());
+        self.messaging.sending.insert(exchange, sending);
         self.step.effect(Effect::Request {
             exchange,
-            to: node,
+            to,
             addresses,
             request,
         });
-        true
     }
 
     /// Their card names no node: what is for them is left in their mailboxes.
@@ -398,25 +400,16 @@ impl Node {
         let Some((request, direct)) = self.carried(to, node, packet) else {
             return false;
         };
-        let exchange = ExchangeId(self.next_id());
-        self.messaging.sending.insert(
-            exchange,
-            Sending::Receipts {
-                to: *to,
-                receipts,
-                session,
-                direct,
-            },
-        );
         if let Some(peer) = self.messaging.peers.get_mut(to) {
             peer.owing = true;
         }
-        self.step.effect(Effect::Request {
-            exchange,
-            to: node,
-            addresses,
-            request,
-        });
+        let sending = Sending::Receipts {
+            to: *to,
+            receipts,
+            session,
+            direct,
+        };
+        self.exchange(sending, node, addresses, request);
         true
     }
 

@@ -85,17 +85,6 @@ pub enum MessageState {
     Cancelled,
 }
 
-impl MessageState {
-    /// Whether nothing more will come of it, but that it was read.
-    #[must_use]
-    pub const fn is_final(&self) -> bool {
-        match self {
-            Self::Queued | Self::Sent | Self::Stored { .. } => false,
-            Self::Delivered | Self::Read | Self::Failed(_) | Self::Expired | Self::Cancelled => true,
-        }
-    }
-}
-
 /// Why a message will not be delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FailureReason {

@@ -4,9 +4,9 @@
 use crate::clock::Instant;
 use crate::contacts::full;
 use crate::event::{Event, Told};
-use crate::input::{CommandError, ContactPresence, PollInfo, Reply};
 use crate::limits::{BACKGROUND_LOOKUPS, DAY, POLL_LEAST, POLL_MOST, POLLS};
 use crate::node::{AskedBy, Node};
+use crate::reply::{CommandError, ContactPresence, PollInfo, Reply};
 use crate::rows::ContactRow;
 use crate::step::Write;
 use porchlight_wire::ids::PrincipalId;

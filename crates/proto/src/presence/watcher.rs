@@ -4,7 +4,7 @@
 use crate::access::{Action, Resource, Subject, decide};
 use crate::clock::Instant;
 use crate::event::{Event, Source, Told, Verdict};
-use crate::input::{BeaconSource, CommandError, ContactPresence, LookupId, Reply, RequestId};
+use crate::input::{BeaconSource, LookupId, RequestId};
 use crate::limits::{
     BACKGROUND_LOOKUPS, CARD_REPAIR_LAST, CARD_SPACING, DAY, LAPSED_LOOKUPS, LOOKUP_LIVE, LOOKUP_SPACING, LOOKUPS,
     PROVISIONAL_POLL, RETRY_LAST,
@@ -13,6 +13,7 @@ use crate::node::{AskedBy, Node, Purpose};
 use crate::presence::belief::{Received, Record, belief, lease_end};
 use crate::public::SheetFor;
 use crate::publication::SLOT;
+use crate::reply::{CommandError, ContactPresence, Reply};
 use crate::rows::{ContactRow, ObservedRow, SubscriptionState};
 use crate::step::Write;
 use porchlight_wire::beacon::VerifiedBeacon;

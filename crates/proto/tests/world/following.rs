@@ -4,7 +4,7 @@
 use crate::network::Site;
 use crate::{Command, DAY, HOUR, MINUTE, Reply, SECOND, Status, Who, World};
 use porchlight_proto::event::Source;
-use porchlight_proto::input::ViewInfo;
+use porchlight_proto::reply::ViewInfo;
 use porchlight_proto::rows::{Projection, ReachLevel};
 use porchlight_wire::grant::Right;
 use porchlight_wire::presence::Reach;

@@ -343,7 +343,7 @@ impl Member {
     /// Nothing comes after the end but that it was read.
     fn message_comes_further(&mut self, number: u64, state: &MessageState) {
         if let Some(known) = self.message_states.insert(number, state.clone()) {
-            let goes_on = !known.is_final() || (known == MessageState::Delivered && *state == MessageState::Read);
+            let goes_on = !is_final(&known) || (known == MessageState::Delivered && *state == MessageState::Read);
             assert!(
                 goes_on,
                 "message {number} of {} went from {known:?} to {state:?}",
@@ -459,5 +459,17 @@ pub fn identity(now: UnixMillis, rng: &mut ChaCha20Rng) -> Identity {
         envelope_since: now,
         retired: Vec::new(),
         card: GenerationKey::random(rng),
+    }
+}
+
+/// Whether nothing more will come of a message, but that it was read.
+const fn is_final(state: &MessageState) -> bool {
+    match state {
+        MessageState::Queued | MessageState::Sent | MessageState::Stored { .. } => false,
+        MessageState::Delivered
+        | MessageState::Read
+        | MessageState::Failed(_)
+        | MessageState::Expired
+        | MessageState::Cancelled => true,
     }
 }

@@ -3,8 +3,9 @@
 use crate::removal::alice_with;
 use crate::{Command, CommandError, DAY, HOUR, LEASE, MINUTE, Reply, SECOND, Status, Who, World, word};
 use porchlight_proto::event::{Event, OwnCause};
-use porchlight_proto::input::{NewPresence, NewState, OwnPart, OwnPresence, Until, ViewPresence};
+use porchlight_proto::input::{NewPresence, NewState, OwnPart, Until};
 use porchlight_proto::limits::TIMED_NESTED;
+use porchlight_proto::reply::{OwnPresence, ViewPresence};
 use porchlight_proto::rows::{OwnTuple, Projection};
 use porchlight_wire::cbor::Value;
 use porchlight_wire::grant::Right;

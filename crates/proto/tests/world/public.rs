@@ -3,7 +3,7 @@
 use crate::network::Site;
 use crate::{Command, CommandError, DAY, HOUR, MINUTE, Reply, SECOND, Status, SubscriptionState, Who, World, word};
 use porchlight_proto::event::Event;
-use porchlight_proto::input::ContactInfo;
+use porchlight_proto::reply::ContactInfo;
 use porchlight_proto::rows::Projection;
 use porchlight_wire::grant::Right;
 use std::collections::BTreeSet;

@@ -6,7 +6,8 @@ use crate::{
     Command, CommandError, DAY, Event, HOUR, LEASE, MINUTE, Reply, SECOND, Status, SubscriptionState, Who, World,
 };
 use porchlight_proto::Input;
-use porchlight_proto::input::{BeaconSource, WatcherState};
+use porchlight_proto::input::BeaconSource;
+use porchlight_proto::reply::WatcherState;
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::{Kind, ReadKey};
 use porchlight_wire::ids::PrincipalId;

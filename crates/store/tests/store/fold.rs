@@ -58,7 +58,7 @@ fn write(kind: u8, key: u64, seed: u64, newest: u64) -> Write {
         45 => Write::PutSealed(messages::sealed(key, seed)),
         46 => Write::DeleteSealed(sample::id(key)),
         47 => Write::PutConversation(messages::conversation(key, seed)),
-        48 => Write::DeleteConversation(sample::principal(key)),
+        48 => Write::PutIdentity(Box::new(sample::identity(seed))),
         49 => Write::PutSeen(messages::seen(key, seed)),
         50 => Write::DeleteSeen(messages::origin(key)),
         51 => Write::PutHeld(messages::held(key, seed)),

@@ -1,8 +1,8 @@
 //! Rows of every kind, made from a number: the same number, the same row.
 
 use porchlight_proto::event::{Event, FirstContactProblem, OwnCause, OwnPresenceChange, Source, Told, Verdict};
-use porchlight_proto::input::{ContactInfo, OwnPresence, Reply};
 use porchlight_proto::messaging::rows::Owed;
+use porchlight_proto::reply::{ContactInfo, OwnPresence, Reply};
 use porchlight_proto::rows::{
     AnswerRow, BatchContents, BodyRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, EventRow, FormerRow,
     GrantedView, HeldView, Identity, InviteRow, Item, KeptRow, LetterRow, MailboxRow, ObservedRow, OwnPresenceRow,
