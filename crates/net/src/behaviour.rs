@@ -127,7 +127,7 @@ fn kad(config: &NetConfig, peer: PeerId) -> kad::Behaviour<Records> {
         .set_record_ttl(None)
         .set_caching(kad::Caching::Disabled)
         .set_periodic_bootstrap_interval(Some(Duration::from_secs(300)));
-    let store = Records::new(config.network.clone(), config.limits.shelf);
+    let store = Records::new(config.network.clone(), config.limits.shelf, config.wall.clone());
     let mut behaviour = kad::Behaviour::with_config(peer, store, settings);
     // Never by libp2p's own guess, which waits for an external address that a node at home never has.
     behaviour.set_mode(Some(match config.role {

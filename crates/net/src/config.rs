@@ -3,7 +3,9 @@
 use porchlight_wire::ids::{Address, NodeAddress};
 use porchlight_wire::network::Network;
 use porchlight_wire::shelf::ShelfLimits;
-use std::time::Duration;
+use porchlight_wire::time::UnixMillis;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a node does for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct NetConfig {
     pub seed_peers: Vec<NodeAddress>,
     /// Whether to announce this node on the local network, and look for others there.
     pub mdns: bool,
+    /// What says when a record has expired, or comes too early.
+    pub wall: Wall,
     /// Paces and deadlines.
     pub timing: Timing,
     /// Bounds.
@@ -49,9 +53,42 @@ impl NetConfig {
             external: Vec::new(),
             seed_peers: Vec::new(),
             mdns: false,
+            wall: Wall::System,
             timing: Timing::usual(),
             limits: NetLimits::usual(role),
         }
+    }
+}
+
+/// Tells the wall time.
+#[derive(Clone)]
+pub enum Wall {
+    /// The machine's clock.
+    System,
+    /// Another one, such as that of a simulated machine.
+    Other(Arc<dyn Fn() -> UnixMillis + Send + Sync>),
+}
+
+impl Wall {
+    /// What it shows now.
+    #[must_use]
+    pub fn now(&self) -> UnixMillis {
+        match self {
+            Self::System => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+            }
+            Self::Other(clock) => clock(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Wall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::System => "System",
+            Self::Other(_) => "Other",
+        })
     }
 }
 

@@ -5,7 +5,8 @@
 use crate::handle::FoundInstead;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Pings in a row without an answer until a connection counts as dead.
 const DEAF: u32 = 2;

@@ -1,7 +1,9 @@
 //! What others see of the network: the handle, its commands, its events.
 
 use crate::config::NetConfig;
+use crate::links::Links;
 use crate::task::Task;
+use crate::transport::Carrier;
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::follow::{FollowKey, FollowProof};
@@ -10,6 +12,7 @@ use porchlight_wire::ids::{Address, NodeAddress, NodeId};
 use porchlight_wire::network::TopicIndex;
 use porchlight_wire::record::{Place, VerifiedRecord};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -65,9 +68,25 @@ impl Net {
     ///
     /// If an address cannot be listened on, or the transport cannot be set up.
     pub async fn start(config: NetConfig) -> Result<(Self, mpsc::Receiver<NetEvent>), NetError> {
+        Self::start_on(config, Carrier::System).await
+    }
+
+    /// The same, with connections made of these links instead of TCP and QUIC.
+    ///
+    /// # Errors
+    ///
+    /// If an address cannot be listened on, or the transport cannot be set up.
+    pub async fn start_over(
+        config: NetConfig,
+        links: Arc<dyn Links>,
+    ) -> Result<(Self, mpsc::Receiver<NetEvent>), NetError> {
+        Self::start_on(config, Carrier::Links(links)).await
+    }
+
+    async fn start_on(config: NetConfig, carrier: Carrier) -> Result<(Self, mpsc::Receiver<NetEvent>), NetError> {
         let (messages, inbox) = mpsc::channel(COMMANDS);
         let (outbox, events) = mpsc::channel(EVENTS);
-        let task = Task::listen(config, inbox, outbox).await?;
+        let task = Task::listen(config, carrier, inbox, outbox).await?;
         tokio::spawn(task.run());
         Ok((Self { messages }, events))
     }

@@ -2,7 +2,8 @@
 //! and for what strangers can make the task work out.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Records at one place that may come at once. A publisher sends five; this many still pass where a slow link has bunched them
 /// up.

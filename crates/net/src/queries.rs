@@ -7,7 +7,8 @@ use libp2p::PeerId;
 use libp2p::kad::QueryId;
 use porchlight_wire::record::{Place, VerifiedRecord};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Copies of the newest record at which a query need not wait for servers that are silent, provided that nobody is left to be
 /// asked. Not before: a few servers that are closest to an address are asked first, and could hide what others have.

@@ -3,6 +3,7 @@
 //! verified; the highest sequence wins by the shelf's own rule, not by who came last. Records of providers are refused: nobody
 //! needs them yet.
 
+use crate::config::Wall;
 use libp2p::PeerId;
 use libp2p::kad::store::{Error, RecordStore, Result};
 use libp2p::kad::{ProviderRecord, Record, RecordKey};
@@ -10,21 +11,14 @@ use porchlight_wire::beacon::{BeaconError, VerifiedBeacon};
 use porchlight_wire::network::Network;
 use porchlight_wire::record::{Place, RecordError, VerifiedRecord};
 use porchlight_wire::shelf::{Shelf, ShelfLimits, Shelved};
-use porchlight_wire::time::UnixMillis;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Wall time, at the edge.
-pub(crate) fn unix_now() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
 
 /// Verified records, as libp2p's Kademlia wants to see them.
 #[derive(Debug)]
 pub(crate) struct Records {
     network: Network,
+    wall: Wall,
     /// Of others, within the quota.
     shared: Shelf,
     /// At the places below. Bounded by what the core publishes and expects.
@@ -40,9 +34,10 @@ const UNBOUNDED: ShelfLimits = ShelfLimits {
 };
 
 impl Records {
-    pub(crate) const fn new(network: Network, limits: ShelfLimits) -> Self {
+    pub(crate) const fn new(network: Network, limits: ShelfLimits, wall: Wall) -> Self {
         Self {
             network,
+            wall,
             shared: Shelf::new(limits),
             own: Shelf::new(UNBOUNDED),
             published: BTreeSet::new(),
@@ -53,9 +48,9 @@ impl Records {
     /// Offers a record.
     pub(crate) fn offer(&mut self, record: VerifiedRecord) -> Shelved {
         if self.is_own(&record.place()) {
-            self.own.put(record, unix_now())
+            self.own.put(record, self.wall.now())
         } else {
-            self.shared.put(record, unix_now())
+            self.shared.put(record, self.wall.now())
         }
     }
 
@@ -75,9 +70,9 @@ impl Records {
             } else {
                 (&mut self.own, &mut self.shared)
             };
-            if let Some(record) = from.get(&place, unix_now()).cloned() {
+            if let Some(record) = from.get(&place, self.wall.now()).cloned() {
                 from.remove(&place);
-                to.put(record, unix_now());
+                to.put(record, self.wall.now());
             }
         }
     }
@@ -88,7 +83,7 @@ impl Records {
 
     /// What is at a place, if its time is not over.
     pub(crate) fn at(&self, place: &Place) -> Option<&VerifiedRecord> {
-        let now = unix_now();
+        let now = self.wall.now();
         self.own.get(place, now).or_else(|| self.shared.get(place, now))
     }
 
@@ -104,7 +99,7 @@ impl Records {
 
     /// Drops what has expired.
     pub(crate) fn sweep(&mut self) {
-        let now = unix_now();
+        let now = self.wall.now();
         self.shared.sweep(now);
         if self.own.sweep(now) > 0 {
             let own = &self.own;
@@ -114,13 +109,13 @@ impl Records {
 
     /// Verifies a beacon that came by gossip or on a stream.
     pub(crate) fn verify(&self, bytes: &[u8]) -> std::result::Result<VerifiedBeacon, BeaconError> {
-        VerifiedBeacon::verify(bytes, &self.network, unix_now())
+        VerifiedBeacon::verify(bytes, &self.network, self.wall.now())
     }
 
     /// Verifies a record of the DHT, and that it is kept under its own address.
     pub(crate) fn verify_record(&self, record: &Record) -> std::result::Result<VerifiedRecord, RecordError> {
         let place = Place::of_dht_key(record.key.as_ref()).ok_or(RecordError::OtherPlace)?;
-        VerifiedRecord::verify(&place, &record.value, &self.network, unix_now())
+        VerifiedRecord::verify(&place, &record.value, &self.network, self.wall.now())
     }
 }
 

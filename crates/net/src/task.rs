@@ -11,9 +11,7 @@ mod tests;
 use crate::behaviour::{Behaviour, RELAY_MARKER};
 use crate::config::{NetConfig, Role};
 use crate::connections::{Connections, Room};
-use crate::convert::{
-    address_of, is_loopback, is_unspecified, keypair, multiaddr_of, node_address, node_of, peer_of, tcp_socket,
-};
+use crate::convert::{address_of, is_loopback, is_unspecified, keypair, multiaddr_of, node_address, node_of, peer_of};
 use crate::gossip::{Topics, ident_topic};
 use crate::handle::{Counters, LiveNode, Message, NetCommand, NetError, NetEvent, NetStatus, PeerInfo, WrongSeed};
 use crate::inbound::Opened;
@@ -22,11 +20,12 @@ use crate::pace::{LIVE, PLACES, Pace, RECORDS};
 use crate::queries::Queries;
 use crate::serve::Followers;
 use crate::streams::{Answers, Budget, Outgoing, StreamEvent, serve};
+use crate::transport::{Carrier, swarm};
 use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{DialError, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, noise, tcp, yamux};
+use libp2p::{Multiaddr, PeerId, Swarm};
 use libp2p_stream::IncomingStreams;
 use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::follow::FollowKey;
@@ -36,8 +35,9 @@ use porchlight_wire::network::TopicIndex;
 use porchlight_wire::record::Place;
 use probes::Probes;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// What streams may report before they wait.
 const STREAM_EVENTS: usize = 1_024;
@@ -47,13 +47,6 @@ const HELD_BACK: usize = 8_192;
 
 /// Requests of others that may wait for the core's answer.
 const WAITING_FOR_CORE: usize = 1_024;
-
-/// Idle connections are closed by the connection manager, which knows what they are for; libp2p's own clock is set so far
-/// away that it never decides.
-const NEVER_IDLE: Duration = Duration::from_secs(365 * 86_400);
-
-/// How long a connection may take to be set up. Whoever opens one and says nothing takes up a place for no longer.
-const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Where an answer of the core goes.
 struct Responder {
@@ -115,28 +108,13 @@ impl Task {
     /// Sets up the transport and listens; returns once every address is bound.
     pub(crate) async fn listen(
         config: NetConfig,
+        carrier: Carrier,
         inbox: mpsc::Receiver<Message>,
         outbox: mpsc::Sender<NetEvent>,
     ) -> Result<Self, NetError> {
         let key = keypair(&config.transport_secret).ok_or(NetError::Key)?;
         let node = node_of(&key.public().to_peer_id()).ok_or(NetError::Key)?;
-        let behaviour = Behaviour::new(&config, &key.public()).map_err(NetError::Transport)?;
-        let mut swarm = SwarmBuilder::with_existing_identity(key)
-            .with_tokio()
-            .with_tcp(
-                tcp::Config::default().nodelay(true),
-                noise::Config::new,
-                yamux::Config::default,
-            )
-            .map_err(|error| NetError::Transport(error.to_string()))?
-            .with_quic()
-            .with_dns()
-            .map_err(|error| NetError::Transport(error.to_string()))?
-            .with_behaviour(|_| behaviour)
-            .map_err(|error| NetError::Transport(error.to_string()))?
-            .with_swarm_config(|swarm| swarm.with_idle_connection_timeout(NEVER_IDLE))
-            .with_connection_timeout(HANDSHAKE)
-            .build();
+        let mut swarm = swarm(&config, key, carrier)?;
         let mut control = swarm.behaviour().streams.new_control();
         let taken = |_| NetError::Transport("a protocol is registered twice".to_owned());
         let relay_marker = match config.role {
@@ -545,10 +523,6 @@ async fn bind(swarm: &mut Swarm<Behaviour>, addresses: &[Address]) -> Result<Vec
             reason,
         };
         let multiaddr = multiaddr_of(address).ok_or_else(|| failed("it is no multiaddr".to_owned()))?;
-        // libp2p lets several listeners share a port, and the system would give each of them some of the connections.
-        if let Some(socket) = tcp_socket(&multiaddr).filter(|socket| socket.port() != 0) {
-            std::net::TcpListener::bind(socket).map_err(|error| failed(error.to_string()))?;
-        }
         let id = swarm.listen_on(multiaddr).map_err(|error| failed(plain(&error)))?;
         pending.insert(id, address.clone());
     }

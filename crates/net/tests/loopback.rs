@@ -26,6 +26,8 @@ mod following;
 mod gossip;
 #[path = "loopback/limits.rs"]
 mod limits;
+#[path = "loopback/links.rs"]
+mod links;
 #[path = "loopback/probes.rs"]
 mod probes;
 #[path = "loopback/raw.rs"]

@@ -14,7 +14,7 @@ use porchlight_wire::ids::{Address, NodeId};
 use porchlight_wire::limits::{FOLLOWED, FOLLOWED_DIRECTLY};
 use porchlight_wire::record::Place;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// What we follow, and where.
 #[derive(Debug, Default)]

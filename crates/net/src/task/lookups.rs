@@ -17,7 +17,7 @@ use porchlight_wire::frame::{Request, Response};
 use porchlight_wire::ids::NodeAddress;
 use porchlight_wire::record::{Place, VerifiedRecord};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use tokio::time::Instant;
 
 impl Task {
     #[expect(

@@ -13,8 +13,8 @@ use porchlight_wire::ids::{NodeAddress, NodeId};
 use porchlight_wire::record::{Place, VerifiedRecord};
 use std::collections::BTreeMap;
 use std::io;
-use std::time::Instant;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// Looks and dials under way at once: some people who each look at one contact with all its addresses.
 const PROBES: usize = 64;
@@ -184,6 +184,8 @@ fn not_transported((_, error): &(Multiaddr, TransportError<io::Error>)) -> Diall
             match kind_of(&reason) {
                 Some(io::ErrorKind::ConnectionRefused) => Dialled::Refused,
                 Some(io::ErrorKind::TimedOut) => Dialled::TimedOut,
+                // From links that are not the system's.
+                _ if reason == io::ErrorKind::ConnectionRefused.to_string() => Dialled::Refused,
                 // The transports' own deadlines.
                 _ if ["timed out", "imeout"].iter().any(|word| reason.contains(word)) => Dialled::TimedOut,
                 _ => Dialled::Failed(reason),

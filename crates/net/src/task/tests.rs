@@ -32,7 +32,7 @@ async fn an_address_that_is_gone_is_forgotten_and_told() {
     config.external = vec![Address::parse("/dns4/node.example.org/tcp/4110").unwrap()];
     let (_commands, inbox) = mpsc::channel(1);
     let (outbox, _events) = mpsc::channel(1);
-    let mut task = Task::listen(config, inbox, outbox).await.unwrap();
+    let mut task = Task::listen(config, Carrier::System, inbox, outbox).await.unwrap();
     assert_eq!(told(&mut task), []);
     let listener_id = ListenerId::next();
     let (first, second) = ("/ip4/192.0.2.1/tcp/1", "/ip4/192.0.2.2/tcp/1");
@@ -77,7 +77,7 @@ async fn beacons_that_a_driver_does_not_take_are_dropped_and_counted_and_nothing
     let config = NetConfig::new([249; 32], Network::named("loopback").unwrap(), Role::Ordinary);
     let (_commands, inbox) = mpsc::channel(1);
     let (outbox, _events) = mpsc::channel(1);
-    let mut task = Task::listen(config, inbox, outbox).await.unwrap();
+    let mut task = Task::listen(config, Carrier::System, inbox, outbox).await.unwrap();
     let node = task.node;
     let news = || NetEvent::Beacon {
         beacon: beacon(),

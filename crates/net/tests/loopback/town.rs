@@ -77,13 +77,7 @@ pub fn config(role: Role, seeds: &[&Running]) -> NetConfig {
 pub async fn start(config: NetConfig) -> Running {
     let (net, events) = Net::start(config).await.unwrap();
     let status = net.status().await.unwrap();
-    Running {
-        net,
-        node: status.node,
-        address: status.listening[0].clone(),
-        live: Vec::new(),
-        events,
-    }
+    Running::of(net, events, &status)
 }
 
 pub async fn relay(seeds: &[&Running]) -> Running {
@@ -102,6 +96,16 @@ pub async fn ordinary(seeds: &[&Running]) -> Running {
 }
 
 impl Running {
+    pub fn of(net: Net, events: mpsc::Receiver<NetEvent>, status: &NetStatus) -> Self {
+        Self {
+            net,
+            node: status.node,
+            address: status.listening[0].clone(),
+            live: Vec::new(),
+            events,
+        }
+    }
+
     pub async fn ask(&self, command: NetCommand) {
         self.net.command(command).await.unwrap();
     }
