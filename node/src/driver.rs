@@ -1,14 +1,15 @@
 //! The only loop around the core: take what is ready, let the core handle it, make the writes durable, then do what it says.
 //!
-//! Clock, network and store are passed in, so that a simulation can run the same loop.
+//! Clock, network and disk are passed in, so that a simulation can run the same loop. Only proofs of work take a thread of their
+//! own; a network without proof of work asks for none.
 
 use crate::clock::TimeSource;
 use crate::convert::{net_command, net_input};
+use crate::disk::Disk;
 use anyhow::{Context, Result};
 use porchlight_net::{Net, NetCommand, NetEvent};
 use porchlight_proto::input::{ExchangeId, RequestId};
 use porchlight_proto::{Command, CommandError, Effect, Input, Node, Reply, Snapshot, Step};
-use porchlight_store::Store;
 use porchlight_wire::beacon::find_work;
 use porchlight_wire::frame::{Refusal, Response};
 use porchlight_wire::mailbox::MailboxId;
@@ -105,10 +106,10 @@ impl Core {
 }
 
 /// The loop and what it owns.
-pub struct Driver<T> {
+pub struct Driver<T, D> {
     core: Node,
     time: T,
-    store: Store,
+    disk: D,
     net: Net,
     net_events: mpsc::Receiver<NetEvent>,
     messages: mpsc::Receiver<Message>,
@@ -124,15 +125,15 @@ pub struct Driver<T> {
     halted: bool,
 }
 
-impl<T> std::fmt::Debug for Driver<T> {
+impl<T, D> std::fmt::Debug for Driver<T, D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Driver")
     }
 }
 
-impl<T: TimeSource> Driver<T> {
+impl<T: TimeSource, D: Disk> Driver<T, D> {
     /// A driver around a restored core, and the handle to it.
-    pub fn new(core: Node, time: T, store: Store, net: Net, net_events: mpsc::Receiver<NetEvent>) -> (Self, Core) {
+    pub fn new(core: Node, time: T, disk: D, net: Net, net_events: mpsc::Receiver<NetEvent>) -> (Self, Core) {
         let (sender, messages) = mpsc::channel(CALLS);
         let (newest_event, newest) = watch::channel(core.snapshot().newest_event);
         let (worker, worked) = mpsc::channel(CALLS);
@@ -143,7 +144,7 @@ impl<T: TimeSource> Driver<T> {
         let driver = Self {
             core,
             time,
-            store,
+            disk,
             net,
             net_events,
             messages,
@@ -253,7 +254,7 @@ impl<T: TimeSource> Driver<T> {
             return Ok(());
         }
         let (writes, sealed) = step.into_parts();
-        let committed = self.store.commit(writes).await;
+        let committed = self.disk.commit(writes).await;
         let effects = sealed
             .open_after(committed)
             .context("the node stops: what it was about to say could not be kept")?;
@@ -303,10 +304,10 @@ impl<T: TimeSource> Driver<T> {
 
     /// Answers with envelopes that are on disk, beside the loop: reading them holds up nothing else.
     fn hand_out(&self, exchange: ExchangeId, mailbox: MailboxId, numbers: Vec<u64>) {
-        let reader = self.store.events();
+        let read = self.disk.envelopes(mailbox, numbers);
         let net = self.net.clone();
         tokio::spawn(async move {
-            let response = match reader.envelopes(mailbox, numbers).await {
+            let response = match read.await {
                 Ok(envelopes) => Response::MailboxEnvelopes { envelopes },
                 Err(error) => {
                     tracing::error!(%error, "envelopes in a mailbox cannot be given out");

@@ -341,7 +341,8 @@ fn lock(home: &Path) -> Result<File> {
     }
 }
 
-fn new_identity(root: &RootKey, next_root: &RootKey, now: UnixMillis, rng: &mut ChaCha20Rng) -> Identity {
+/// Who a new home speaks for: fresh keys, listed under `root`.
+pub fn new_identity(root: &RootKey, next_root: &RootKey, now: UnixMillis, rng: &mut ChaCha20Rng) -> Identity {
     let device = DeviceKeys::random(rng);
     let list = DeviceList {
         principal: root.principal(),

@@ -7,6 +7,7 @@ pub mod config;
 pub mod convert;
 pub mod demo;
 pub mod diagnose;
+pub mod disk;
 pub mod driver;
 pub mod failure;
 pub mod handler;

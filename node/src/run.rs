@@ -12,6 +12,7 @@ use porchlight_net::{Net, NetConfig, NetStatus, Role, Timing};
 use porchlight_proto::relay::Mailkeeping;
 use porchlight_proto::{Command, Node};
 use porchlight_rpc::Server;
+use porchlight_wire::ids::NodeId;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -63,25 +64,7 @@ pub async fn run(home: &Path, layers: Layers, home_open: Home) -> Result<()> {
         layers,
         started: now.unix,
     };
-    let core_config = porchlight_proto::Config {
-        network: config.network.clone(),
-        node,
-        name: config.name.clone(),
-        lease: crate::clock::millis(config.presence.lease),
-        dht_interval: crate::clock::millis(config.presence.dht_interval),
-        external: config.external.clone(),
-        card_addresses: config.card.addresses,
-        messages: config.messages.enabled,
-        read_receipts: config.messages.read_receipts,
-        follow: config.presence.follow,
-        seed_peers: config.seed_peers.clone(),
-        // A relay is there: what is for it needs no place to wait.
-        mailboxes: match config.role {
-            Role::Ordinary => config.mailboxes.relays,
-            Role::Relay => 0,
-        },
-        mailkeeping: mailkeeping(&config),
-    };
+    let core_config = core_config(&config, node);
     let store = opened.store.clone();
     let core = Node::restore(opened.snapshot, core_config, home::os_seed()?, now);
     let (driver, handle) = Driver::new(core, time, opened.store, net.clone(), net_events);
@@ -103,6 +86,30 @@ pub async fn run(home: &Path, layers: Layers, home_open: Home) -> Result<()> {
     ended
 }
 
+/// What the core is told of the configuration, in the node of this transport key.
+#[must_use]
+pub fn core_config(config: &Config, node: NodeId) -> porchlight_proto::Config {
+    porchlight_proto::Config {
+        network: config.network.clone(),
+        node,
+        name: config.name.clone(),
+        lease: crate::clock::millis(config.presence.lease),
+        dht_interval: crate::clock::millis(config.presence.dht_interval),
+        external: config.external.clone(),
+        card_addresses: config.card.addresses,
+        messages: config.messages.enabled,
+        read_receipts: config.messages.read_receipts,
+        follow: config.presence.follow,
+        seed_peers: config.seed_peers.clone(),
+        // A relay is there: what is for it needs no place to wait.
+        mailboxes: match config.role {
+            Role::Ordinary => config.mailboxes.relays,
+            Role::Relay => 0,
+        },
+        mailkeeping: mailkeeping(config),
+    }
+}
+
 /// What this node keeps for others, if it does.
 fn mailkeeping(config: &Config) -> Option<Mailkeeping> {
     let mailboxes = &config.mailboxes;
@@ -113,7 +120,9 @@ fn mailkeeping(config: &Config) -> Option<Mailkeeping> {
     })
 }
 
-fn net_config(config: &Config, transport: &[u8; 32]) -> NetConfig {
+/// What the network is told of the configuration.
+#[must_use]
+pub fn net_config(config: &Config, transport: &[u8; 32]) -> NetConfig {
     let mut net = NetConfig::new(*transport, config.network.clone(), config.role);
     net.listen.clone_from(&config.listen);
     net.external.clone_from(&config.external);
