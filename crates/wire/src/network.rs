@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 /// The name of the network that a node joins unless told otherwise.
 pub const DEFAULT_NETWORK: &str = "porchlight";
 
+/// The name of the network that simulations are of: as the default one, without the work, which would only burn time there.
+pub const SIMULATED_NETWORK: &str = "simulated";
+
 /// Networks with constants of their own: name, bucket bits, work bits. Any other name means one topic and no work.
-const TABLE: [(&str, u8, u8); 1] = [(DEFAULT_NETWORK, 6, 20)];
+const TABLE: [(&str, u8, u8); 2] = [(DEFAULT_NETWORK, 6, 20), (SIMULATED_NETWORK, 6, 0)];
 
 /// Characters of a network's name: it stands in protocol names and topics.
 const NAME_MAX: usize = 32;
@@ -27,8 +30,8 @@ pub struct Network {
 pub struct NetworkNameError(pub String);
 
 impl Network {
-    /// The network called `name`. The default one has 2^6 topics and 20 bits of work, any other has one topic and no
-    /// work.
+    /// The network called `name`. The default one has 2^6 topics and 20 bits of work, the one of simulations as many topics and no
+    /// work, any other has one topic and no work.
     ///
     /// # Errors
     ///
@@ -112,6 +115,8 @@ mod tests {
         assert_eq!((default.bucket_bits(), default.work_bits()), (6, 20));
         assert_eq!(default.topics().count(), 64);
         assert_eq!(default.mailbox_work_bits(), 22);
+        let simulated = Network::named(SIMULATED_NETWORK).unwrap();
+        assert_eq!((simulated.bucket_bits(), simulated.work_bits()), (6, 0));
         let other = Network::named("home-9").unwrap();
         assert_eq!((other.bucket_bits(), other.work_bits()), (0, 0));
         assert_eq!(other.topics().count(), 1);
