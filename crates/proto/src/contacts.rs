@@ -572,10 +572,12 @@ impl Node {
         }
     }
 
-    /// The contact of this petname or principal id.
+    /// The contact of this petname, principal id, or address: `im:` of an inbox or `pres:` of a presentity (RFC 3859, RFC 3860),
+    /// with the id behind it.
     pub(crate) fn find_contact(&self, name: &str) -> Result<&ContactRow, CommandError> {
+        let id = ["im:", "pres:"].iter().find_map(|scheme| name.strip_prefix(scheme));
         // An id means whom it names, and nobody who is called so.
-        if let Ok(principal) = name.parse::<PrincipalId>() {
+        if let Ok(principal) = id.unwrap_or(name).parse::<PrincipalId>() {
             let contact = self.disk.contacts.get(&principal);
             return contact.ok_or_else(|| not_found("contact", name));
         }

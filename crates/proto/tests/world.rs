@@ -61,6 +61,8 @@ mod poller;
 mod public;
 #[path = "world/removal.rs"]
 mod removal;
+#[path = "world/rules_of_messages.rs"]
+mod rules_of_messages;
 #[path = "world/time.rs"]
 mod time;
 #[path = "world/views.rs"]
