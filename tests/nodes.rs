@@ -15,6 +15,8 @@
 
 #[path = "nodes/access.rs"]
 mod access;
+#[path = "nodes/apart.rs"]
+mod apart;
 #[path = "nodes/api.rs"]
 mod api;
 #[path = "nodes/clients.rs"]

@@ -263,7 +263,7 @@ Examples:
         /// Your own name for them here, which nobody else is told. If not given: what they call themselves.
         #[arg(long = "as", value_name = "NAME")]
         name: Option<String>,
-        /// What they see of you.
+        /// What they see of you; 'none' is nothing: you can write to each other.
         #[arg(long, default_value = "contacts", value_name = "VIEW")]
         view: String,
         /// How long to wait for their answer.
@@ -463,7 +463,7 @@ Examples:
         /// How long it is good for.
         #[arg(long, default_value = "7d", value_name = "TIME", value_parser = invite_life)]
         expires: Duration,
-        /// What those who use it see of you.
+        /// What those who use it see of you; 'none' is nothing: you can write to each other.
         #[arg(long, default_value = "contacts", value_name = "VIEW")]
         view: String,
         /// Draw the QR code also where there is no terminal, or one that is too narrow.

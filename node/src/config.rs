@@ -113,6 +113,8 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Presence {
+    /// Whether this node tells our presence, and watches that of others.
+    pub enabled: bool,
     /// How long a record holds.
     #[serde(deserialize_with = "duration")]
     pub lease: Duration,
@@ -217,6 +219,7 @@ impl Default for Config {
 impl Default for Presence {
     fn default() -> Self {
         Self {
+            enabled: true,
             lease: Duration::from_secs(90),
             dht_interval: Duration::from_secs(30),
             follow: false,
@@ -549,6 +552,8 @@ listen = ["/ip4/0.0.0.0/tcp/{port}", "/ip4/0.0.0.0/udp/{port}/quic-v1"]
 #seed_peers = ["/dns4/relay.example.org/tcp/4110/p2p/12D3KooW..."]
 
 [presence]
+# Whether this node tells your presence and watches that of others. Messages work without it.
+#enabled = true
 # How long a record of yours holds if nothing new comes: after a crash you are seen as closed within it.
 #lease = "90s"
 # The least time between two puts of one view into the DHT.

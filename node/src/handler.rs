@@ -63,10 +63,21 @@ pub struct About {
     pub node: NodeId,
     /// Whether seed peers are configured.
     pub seeds: usize,
+    /// Whether presence, and messages, are switched on.
+    pub does: Does,
     /// The configuration.
     pub layers: Layers,
     /// When it came up.
     pub started: UnixMillis,
+}
+
+/// What of the two a node does: each works without the other (RFC 2779 2.1.1).
+#[derive(Clone, Copy, Debug)]
+pub struct Does {
+    /// Tells our presence, and watches that of others.
+    pub presence: bool,
+    /// Sends and takes messages.
+    pub messages: bool,
 }
 
 /// Answers calls.
@@ -327,7 +338,7 @@ impl Api {
             own: presence.own,
             counters: counters(&status.counters),
             pid: std::process::id(),
-            notices: notices(about.role, about.seeds, &about.network, &status),
+            notices: notices(about.role, about.seeds, &about.network, about.does, &status),
         })
     }
 

@@ -1,11 +1,25 @@
 //! What the owner should know about how the node is connected, in words, with what to do. Asked for by `handler`, for
 //! `node.info`. What is wrong with the node as a whole is `health`'s.
 
+use crate::handler::Does;
 use porchlight_net::{FoundInstead, NetStatus, Role, WrongSeed};
 
 /// All there is to say.
-pub(crate) fn notices(role: Role, seeds: usize, network: &str, status: &NetStatus) -> Vec<String> {
+pub(crate) fn notices(role: Role, seeds: usize, network: &str, does: Does, status: &NetStatus) -> Vec<String> {
     let mut notices = Vec::new();
+    if !does.presence {
+        notices.push(
+            "presence is switched off: this node tells nobody how you are and watches nobody; messages go on. \
+             It is presence.enabled in config.toml"
+                .to_owned(),
+        );
+    }
+    if !does.messages {
+        notices.push(
+            "messages are switched off: this node sends and takes none; presence goes on. It is messages.enabled in config.toml"
+                .to_owned(),
+        );
+    }
     if role == Role::Ordinary && !status.peers.iter().any(|peer| peer.relay) {
         let what = if seeds == 0 {
             "this network only: no relay is connected, and no seed peer is configured. This node meets those who are on its local network, or whom it can dial by their invites. Add seed_peers to config.toml, or start with --seed-peer"
@@ -58,7 +72,11 @@ mod tests {
             wrong_seeds,
             dropped_ago: None,
         };
-        notices(Role::Ordinary, 1, "office", &status)
+        let does = Does {
+            presence: true,
+            messages: true,
+        };
+        notices(Role::Ordinary, 1, "office", does, &status)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::clock::{RealTime, TimeSource};
 use crate::config::{Config, Layers};
 use crate::driver::{Core, Driver};
-use crate::handler::{About, Api};
+use crate::handler::{About, Api, Does};
 use crate::health;
 use crate::home::{self, Home};
 use crate::passphrase::Source;
@@ -61,6 +61,10 @@ pub async fn run(home: &Path, layers: Layers, home_open: Home) -> Result<()> {
         device: identity.device.id().to_string(),
         node,
         seeds: config.seed_peers.len(),
+        does: Does {
+            presence: config.presence.enabled,
+            messages: config.messages.enabled,
+        },
         layers,
         started: now.unix,
     };
@@ -97,6 +101,7 @@ pub fn core_config(config: &Config, node: NodeId) -> porchlight_proto::Config {
         dht_interval: crate::clock::millis(config.presence.dht_interval),
         external: config.external.clone(),
         card_addresses: config.card.addresses,
+        presence: config.presence.enabled,
         messages: config.messages.enabled,
         read_receipts: config.messages.read_receipts,
         follow: config.presence.follow,

@@ -251,6 +251,7 @@ async fn a_node_whose_network_task_has_ended_ends_too_and_says_why() {
         seed_peers: Vec::new(),
         mailboxes: 0,
         mailkeeping: None,
+        presence: true,
         messages: true,
         read_receipts: true,
     };

@@ -2,7 +2,7 @@
 //! presence document is projected into a view, and when anything comes in. Nothing else decides.
 
 use crate::public::PUBLIC_VIEW;
-use crate::rows::{Projection, SubscriptionState};
+use crate::rows::{GrantedView, Projection, SubscriptionState, ViewRow};
 use crate::snapshot::Snapshot;
 use porchlight_wire::grant::Right;
 use porchlight_wire::ids::{PrincipalId, RandomId};
@@ -134,13 +134,15 @@ fn view(disk: &Snapshot, name: &str, now: UnixMillis) -> Decision {
     let Some(view) = disk.views.get(name) else {
         return Decision::Deny(Denial::Unknown);
     };
+    let reads = |granted: &GrantedView| {
+        granted.shows() && granted.view == name && granted.generation == view.generation && granted.not_after > now
+    };
     let watched = name == PUBLIC_VIEW
-        || disk.contacts.values().any(|contact| {
-            contact.granted.as_ref().is_some_and(|granted| {
-                granted.view == name && granted.generation == view.generation && granted.not_after > now
-            })
-        });
-    if watched {
+        || disk
+            .contacts
+            .values()
+            .any(|contact| contact.granted.as_ref().is_some_and(reads));
+    if watched && !view.shows_nothing() {
         Decision::Allow(view.projection)
     } else {
         Decision::Deny(Denial::NotGranted)
@@ -152,6 +154,10 @@ fn invite_holder(disk: &Snapshot, id: &RandomId, now: UnixMillis) -> Decision {
         None => Decision::Deny(Denial::Unknown),
         Some(invite) if invite.expires <= now => Decision::Deny(Denial::Expired),
         Some(invite) if invite.uses_left() == 0 => Decision::Deny(Denial::UsedUp),
+        // Who will be shown nothing is shown nothing before.
+        Some(invite) if disk.views.get(&invite.view).is_some_and(ViewRow::shows_nothing) => {
+            Decision::Deny(Denial::NotGranted)
+        }
         Some(_) => Decision::Allow(Projection::StatusOnly),
     }
 }

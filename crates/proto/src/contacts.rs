@@ -12,7 +12,7 @@ use crate::node::{Adding, Node, Purpose};
 use crate::presence::watcher::not_found;
 use crate::publication::SLOT;
 use crate::reply::{CommandError, ContactInfo, Reply};
-use crate::rows::{ContactRow, HeldView, InviteRow, SubscriptionState};
+use crate::rows::{ContactRow, GrantedView, HeldView, InviteRow, SubscriptionState};
 use crate::step::Write;
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::{BlindedKey, Epoch, Kind, ReadKey};
@@ -29,6 +29,9 @@ use std::collections::BTreeSet;
 
 /// The view that contacts are granted unless told otherwise.
 pub(crate) const CONTACTS_VIEW: &str = "contacts";
+
+/// The view of contacts who are shown nothing: an inbox can be written to without a presentity behind it (RFC 2779 2.1.2).
+pub(crate) const NO_VIEW: &str = "none";
 
 /// What an introduction brings, once its letter was verified.
 pub(crate) struct Introduction<'a> {
@@ -394,11 +397,13 @@ impl Node {
                 by_our_invite: true,
             });
         }
-        self.tell(Event::WatcherApproved {
-            contact: name.clone(),
-            principal: from,
-            view: invite.view.clone(),
-        });
+        if row.granted.as_ref().is_some_and(GrantedView::shows) {
+            self.tell(Event::WatcherApproved {
+                contact: name.clone(),
+                principal: from,
+                view: invite.view.clone(),
+            });
+        }
         if old_subscription != subscription {
             self.tell(Event::SubscriptionChanged {
                 contact: name,
@@ -557,7 +562,11 @@ impl Node {
             principal: row.principal,
             told_name: row.told_name.clone(),
             subscription: row.subscription,
-            view: row.granted.as_ref().map(|granted| granted.view.clone()),
+            view: row
+                .granted
+                .as_ref()
+                .filter(|granted| granted.shows())
+                .map(|granted| granted.view.clone()),
             added: row.added,
             waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
             problem: row.problem,

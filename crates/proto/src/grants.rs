@@ -2,6 +2,7 @@
 //! that is about to end is renewed in time. Called by the core for letters that come in, and after every input.
 
 use crate::clock::Instant;
+use crate::contacts::NO_VIEW;
 use crate::limits::{GRANT_LIFE, RENEW_ASK, RENEW_GIVE, RENEW_SPACING, RENEWAL_CHECK};
 use crate::node::Node;
 use crate::presence::watcher::is_live;
@@ -168,7 +169,7 @@ impl Node {
         let contacts: Vec<ContactRow> = self.disk.contacts.values().cloned().collect();
         for contact in contacts {
             if let Some(granted) = &contact.granted
-                && granted.not_after <= now.plus(RENEW_GIVE)
+                && (granted.not_after <= now.plus(RENEW_GIVE) || self.has_other_rights(granted))
             {
                 self.give_grant(&contact.principal, &granted.view);
             }
@@ -179,6 +180,24 @@ impl Node {
             if ends || contact.subscription == Some(SubscriptionState::Stale) {
                 self.ask_renewal(&contact.principal);
             }
+        }
+    }
+
+    /// Whether a grant carries something else than one that is made now: presence was switched on or off since.
+    fn has_other_rights(&self, granted: &GrantedView) -> bool {
+        let Some(view) = self.disk.views.get(&granted.view) else {
+            return false;
+        };
+        let carries = granted.rights.as_ref().unwrap_or(&view.rights);
+        *carries != self.rights_of(view)
+    }
+
+    /// What grants of a view carry now. Where presence is switched off nothing is shown to anybody.
+    fn rights_of(&self, view: &ViewRow) -> BTreeSet<Right> {
+        if self.config.presence {
+            view.rights.clone()
+        } else {
+            BTreeSet::new()
         }
     }
 
@@ -234,11 +253,12 @@ impl Node {
         let view = self.ensure_view(view);
         let not_after = self.clock.unix.plus(GRANT_LIFE);
         let id = self.random_id();
+        let rights = self.rights_of(&view);
         let grant = Grant {
             issuer: self.disk.identity.principal,
             device: self.disk.identity.device.id(),
             audience,
-            rights: view.rights.clone(),
+            rights: rights.clone(),
             not_before: self.clock.unix,
             not_after,
             sequence: self.next_sequence(),
@@ -258,6 +278,7 @@ impl Node {
             generation: view.generation,
             grant: id,
             not_after,
+            rights: Some(rights),
         };
         (signed, granted)
     }
@@ -267,12 +288,17 @@ impl Node {
         if let Some(view) = self.disk.views.get(name) {
             return view.clone();
         }
+        let rights = if name == NO_VIEW {
+            BTreeSet::new()
+        } else {
+            BTreeSet::from([Right::Fetch, Right::Subscribe])
+        };
         let view = ViewRow {
             name: name.to_owned(),
             generation: 1,
             key: GenerationKey::random(&mut self.rng),
             projection: Projection::Full,
-            rights: BTreeSet::from([Right::Fetch, Right::Subscribe]),
+            rights,
             own: None,
             reach: None,
         };
@@ -282,7 +308,7 @@ impl Node {
     }
 }
 
-/// The state of a subscription under this grant: one that lets us ask only makes no subscription.
+/// The state of a subscription under this grant: one that lets us ask only, or shows nothing, makes no subscription.
 pub(crate) fn state_of(held: &HeldView) -> SubscriptionState {
     if held.rights.contains(&Right::Subscribe) {
         SubscriptionState::Active

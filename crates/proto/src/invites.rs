@@ -1,7 +1,7 @@
 //! Invites of our own: making them and ending them. What their use leads to is in `contacts`.
 
 use crate::clock::Instant;
-use crate::contacts::full;
+use crate::contacts::{NO_VIEW, full};
 use crate::event::Event;
 use crate::limits::{INVITE_LIFE_MAX, INVITE_LIFE_MIN, INVITE_USES, INVITES};
 use crate::node::Node;
@@ -42,6 +42,10 @@ impl Node {
         self.known_view(view)?;
         if self.disk.invites.len() >= INVITES && !self.forget_spent_invite() {
             return Err(full("invite", INVITES));
+        }
+        if view == NO_VIEW {
+            // So that it is known from the beginning that those who use the invite are shown nothing.
+            self.ensure_view(view);
         }
         let row = InviteRow {
             id: self.random_id(),

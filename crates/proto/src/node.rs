@@ -54,6 +54,8 @@ pub struct Config {
     pub external: Vec<Address>,
     /// Whether our addresses stand in our card.
     pub card_addresses: bool,
+    /// Whether this node tells our presence, and watches that of others.
+    pub presence: bool,
     /// Whether this node sends and takes messages.
     pub messages: bool,
     /// Whether senders are told when their messages were read.
@@ -486,6 +488,15 @@ impl Node {
             Command::ListInvites => Ok(Some(self.command_list_invites())),
             Command::RevokeInvite { invite } => self.command_revoke_invite(&invite).map(Some),
             Command::ListContacts => Ok(Some(self.command_list_contacts())),
+            Command::SetPresence(_)
+            | Command::ClearPresence { .. }
+            | Command::Fetch { .. }
+            | Command::Subscribe { .. }
+            | Command::Poll { .. }
+                if !self.config.presence =>
+            {
+                Err(CommandError::PresenceOff)
+            }
             Command::SetPresence(new) => self.command_set_presence(*new).map(Some),
             Command::ClearPresence { view, parts } => self.command_clear_presence(view.as_deref(), &parts).map(Some),
             Command::ShowPresence => Ok(Some(self.command_show_presence())),

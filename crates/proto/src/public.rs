@@ -13,7 +13,7 @@ use crate::node::{Node, Purpose};
 use crate::presence::belief::{Received, Record, belief};
 use crate::publication::SLOT;
 use crate::reply::{CommandError, ContactPresence, Reply};
-use crate::rows::{ContactRow, HeldView, SubscriptionState};
+use crate::rows::{ContactRow, HeldView, SubscriptionState, ViewRow};
 use crate::step::{Effect, Write};
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::{Epoch, ReadKey};
@@ -68,7 +68,12 @@ pub(crate) struct AddingPublic {
 impl Node {
     /// Whether we are public.
     fn is_public(&self) -> bool {
-        self.disk.views.contains_key(PUBLIC_VIEW)
+        self.public_view().is_some()
+    }
+
+    fn public_view(&self) -> Option<&ViewRow> {
+        let view = self.disk.views.get(PUBLIC_VIEW);
+        view.filter(|_| self.config.presence)
     }
 
     /// Where our sheet is kept.
@@ -134,7 +139,7 @@ impl Node {
     fn make_sheet(&mut self, work: u64) -> Option<VerifiedRecord> {
         let principal = self.disk.identity.principal;
         let now = self.clock.unix;
-        let public = self.disk.views.get(PUBLIC_VIEW).map(|view| Public {
+        let public = self.public_view().map(|view| Public {
             name: self.config.name.clone(),
             view: *view.key.read_key().public_part(),
             card: self.disk.identity.card.read_key(),
@@ -198,6 +203,10 @@ impl Node {
         principal: PrincipalId,
         name: Option<String>,
     ) -> Result<Option<Reply>, CommandError> {
+        if !self.config.presence {
+            // They know nothing of us, so there would be nothing but their presence.
+            return Err(CommandError::PresenceOff);
+        }
         if principal == self.disk.identity.principal {
             return Err(CommandError::OwnInvite);
         }
@@ -226,6 +235,9 @@ impl Node {
 
     /// Looks again at the sheet of somebody we watch by it: once a day, and when its view has ended.
     pub(crate) fn renew_public(&mut self, of: &PrincipalId) {
+        if !self.config.presence {
+            return;
+        }
         let now = self.clock.instant;
         let lately = self
             .renewals_asked

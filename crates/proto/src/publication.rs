@@ -226,6 +226,9 @@ impl Node {
         let mut wanted: BTreeMap<Name, (GenerationKey, Kind, bool)> = BTreeMap::new();
         wanted.insert(Name::Card, (self.disk.identity.card.clone(), Kind::Card, false));
         for (name, view) in &self.disk.views {
+            if !self.config.presence {
+                break;
+            }
             if decide(
                 &self.disk,
                 &Subject::View(name),
@@ -244,6 +247,9 @@ impl Node {
                 continue;
             }
             wanted.insert(Name::Invite(*id), (invite.record.clone(), Kind::Card, false));
+            if !self.config.presence {
+                continue;
+            }
             if decide(
                 &self.disk,
                 &Subject::InviteHolder(*id),

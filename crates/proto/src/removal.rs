@@ -116,6 +116,9 @@ impl Node {
     /// The view that `contact` was granted moves on without them.
     pub(crate) fn end_access(&mut self, contact: &ContactRow, granted: &GrantedView) {
         self.next_generation(&granted.view);
+        if !granted.shows() {
+            return;
+        }
         self.tell(Event::WatcherRevoked {
             contact: contact.name.clone(),
             principal: contact.principal,
@@ -128,6 +131,10 @@ impl Node {
         let Some(view) = self.disk.views.get(name).cloned() else {
             return;
         };
+        if view.shows_nothing() {
+            // It was never published: there is nothing to keep from anybody.
+            return;
+        }
         self.close(&view);
         let key = GenerationKey::random(&mut self.rng);
         self.write(Write::PutView(ViewRow {

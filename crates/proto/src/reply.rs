@@ -471,6 +471,15 @@ pub enum CommandError {
         /// The key.
         key: String,
     },
+    /// This node does not do presence.
+    #[error("presence is switched off on this node (presence.enabled in the configuration)")]
+    PresenceOff,
+    /// They show us nothing, and do not mean to.
+    #[error("'{name}' shows this node no presence: they can only be written to")]
+    ShowsNothing {
+        /// The petname.
+        name: String,
+    },
     /// This node does not do messages.
     #[error("messages are switched off on this node (messages.enabled in the configuration)")]
     MessagesOff,

@@ -97,6 +97,14 @@ pub struct ViewRow {
     pub reach: Option<ReachLevel>,
 }
 
+impl ViewRow {
+    /// Whether it is the view of those who are to see nothing: its grants carry no right, and it is never published.
+    #[must_use]
+    pub fn shows_nothing(&self) -> bool {
+        self.rights.is_empty()
+    }
+}
+
 /// An invite of ours.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InviteRow {
@@ -177,6 +185,17 @@ pub struct GrantedView {
     pub grant: RandomId,
     /// When it ends.
     pub not_after: UnixMillis,
+    /// What it carries; none, in rows of before this was kept: what the view's grants carry. Without any right it shows nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights: Option<BTreeSet<Right>>,
+}
+
+impl GrantedView {
+    /// Whether who holds it can see anything by it.
+    #[must_use]
+    pub fn shows(&self) -> bool {
+        self.rights.as_ref().is_none_or(|rights| !rights.is_empty())
+    }
 }
 
 /// A contact.

@@ -1,7 +1,7 @@
 //! Named views: classes of watchers, and what each of them sees. And the ledgers of what was given out: grants, watchers
 //! (watcher information, RFC 3857), invites.
 
-use crate::contacts::{CONTACTS_VIEW, check_name, full};
+use crate::contacts::{CONTACTS_VIEW, NO_VIEW, check_name, full};
 use crate::event::Event;
 use crate::limits::VIEWS;
 use crate::node::Node;
@@ -9,7 +9,7 @@ use crate::presence::watcher::not_found;
 use crate::public::PUBLIC_VIEW;
 use crate::publication::Name;
 use crate::reply::{CommandError, GrantInfo, InviteInfo, Reply, ViewInfo, WatcherInfo, WatcherState};
-use crate::rows::{ContactRow, LetterRow, Projection, ReachLevel, ViewRow};
+use crate::rows::{ContactRow, GrantedView, LetterRow, Projection, ReachLevel, ViewRow};
 use crate::step::Write;
 use porchlight_wire::blind::GenerationKey;
 use porchlight_wire::grant::Right;
@@ -27,7 +27,7 @@ impl Node {
         reach: Option<ReachLevel>,
     ) -> Result<Reply, CommandError> {
         check_name(name)?;
-        if name == CONTACTS_VIEW || self.disk.views.contains_key(name) {
+        if [CONTACTS_VIEW, NO_VIEW].contains(&name) || self.disk.views.contains_key(name) {
             return Err(CommandError::Exists {
                 what: "view".to_owned(),
                 name: name.to_owned(),
@@ -161,7 +161,7 @@ impl Node {
                 got: format!("'{name}'"),
             });
         }
-        if name == CONTACTS_VIEW || self.disk.views.contains_key(name) {
+        if [CONTACTS_VIEW, NO_VIEW].contains(&name) || self.disk.views.contains_key(name) {
             Ok(())
         } else {
             Err(not_found("view", name))
@@ -206,6 +206,10 @@ impl Node {
         if let Some(granted) = &row.granted {
             self.end_access(row, granted);
         }
+        let now = self.disk.contacts.get(&row.principal);
+        if !now.and_then(|now| now.granted.as_ref()).is_some_and(GrantedView::shows) {
+            return;
+        }
         self.tell(Event::WatcherApproved {
             contact: row.name.clone(),
             principal: row.principal,
@@ -221,7 +225,8 @@ impl Node {
             .values()
             .filter_map(|contact| {
                 let granted = contact.granted.as_ref()?;
-                let rights = self.disk.views.get(&granted.view).map(|view| view.rights.clone());
+                let of_view = || self.disk.views.get(&granted.view).map(|view| view.rights.clone());
+                let rights = granted.rights.clone().or_else(of_view);
                 Some(GrantInfo {
                     contact: contact.name.clone(),
                     principal: contact.principal,
@@ -241,7 +246,7 @@ impl Node {
     /// `Command::ListWatchers`.
     pub(crate) fn command_list_watchers(&self) -> Reply {
         let of_contacts = self.disk.contacts.values().filter_map(|contact| {
-            let granted = contact.granted.as_ref()?;
+            let granted = contact.granted.as_ref().filter(|granted| granted.shows())?;
             let state = if self.grant_waits(&contact.principal) {
                 WatcherState::Waiting
             } else {

@@ -21,6 +21,8 @@
 
 #[path = "world/adversity.rs"]
 mod adversity;
+#[path = "world/apart.rs"]
+mod apart;
 #[path = "world/bounds.rs"]
 mod bounds;
 #[path = "world/consent.rs"]

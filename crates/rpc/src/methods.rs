@@ -110,7 +110,7 @@ registry! {
     InviteRevoke "invite.revoke" (InviteRevoke) -> InviteRevoked, [NotFound, Conflict],
         "Let nobody use an invite from now on; those who did stay contacts.";
     ContactAdd "contact.add" (ContactAdd) -> ContactAdded,
-        [InvalidInvite, Expired, UsedUp, Conflict, Unreachable, NotFound, RateLimited],
+        [InvalidInvite, Expired, UsedUp, Denied, Conflict, Unreachable, NotFound, RateLimited],
         "Use an invite.";
     ContactList "contact.list" (Nothing) -> ContactList, [],
         "All contacts.";
@@ -133,9 +133,9 @@ registry! {
     WatcherList "watcher.list" (Nothing) -> WatcherList, [],
         "Who watches, with which view, and how far it is.";
     PresenceSet "presence.set" (PresenceSet) -> OwnPresence,
-        [NotFound, Conflict, TooLarge, RateLimited],
+        [NotFound, Denied, Conflict, TooLarge, RateLimited],
         "Say how you are, as usual or to one view, for good or for a while; watchers are notified.";
-    PresenceClear "presence.clear" (PresenceClear) -> OwnPresence, [NotFound, Conflict, TooLarge],
+    PresenceClear "presence.clear" (PresenceClear) -> OwnPresence, [NotFound, Denied, Conflict, TooLarge],
         "Take back what you have said, or what a view shows instead.";
     PresenceShow "presence.show" (Nothing) -> PresenceShown, [],
         "What you have said, as usual, and what each view sees of it.";

@@ -43,6 +43,8 @@ const PROBLEM: [&str; 5] = [
 ];
 const SHOWS: [&str; 2] = ["all", "status"];
 const ALLOWS: [&str; 2] = ["subscribe", "fetch"];
+/// What views there are allow: the one that is called `none` nothing.
+const ALLOWED: [&str; 3] = ["subscribe", "fetch", "nothing"];
 const REACH: [&str; 3] = ["none", "relay", "direct"];
 const RIGHT: [&str; 2] = ["fetch", "subscribe"];
 const WATCHER: [&str; 3] = ["waiting", "active", "terminated"];
@@ -344,7 +346,7 @@ objects! {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         #[schemars(range(min = 60_000, max = 2_592_000_000_u64))]
         expires_in_ms: Option<u64>,
-        /// The view its users are granted; `contacts` if not given.
+        /// The view its users are granted; `contacts` if not given. With `none` they are shown nothing, and can write.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         view: Option<String>,
         /// The same key again gets the same answer.
@@ -377,7 +379,7 @@ objects! {
         /// The petname; what they call themselves if not given.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         name: Option<String>,
-        /// The view they are granted; `contacts` if not given.
+        /// The view they are granted; `contacts` if not given. With `none` they are shown nothing, and can write.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         view: Option<String>,
         /// The same key again gets the same answer.
@@ -563,8 +565,8 @@ objects! {
         /// `all` or `status`.
         #[schemars(extend("enum" = SHOWS))]
         shows: String,
-        /// `subscribe` or `fetch`.
-        #[schemars(extend("enum" = ALLOWS))]
+        /// `subscribe`, `fetch`, or `nothing`: its holders can write, and are shown no presence.
+        #[schemars(extend("enum" = ALLOWED))]
         allows: String,
         /// What its holders are told of where this node is: `none`, `relay` or `direct`.
         #[schemars(extend("enum" = REACH))]

@@ -58,7 +58,7 @@ Whoever passed her invite on could have put in one of their own. If the numbers 
     View {
         /// Their name here.
         name: String,
-        /// The view; `porchlight view list` lists them.
+        /// The view; `porchlight view list` lists them. 'none' is nothing: you can write to each other.
         view: String,
     },
 }

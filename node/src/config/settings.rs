@@ -80,6 +80,7 @@ pub const SETTINGS: &[Setting] = &[
         "PORCHLIGHT_SEED_PEERS",
         |config| texts(&config.seed_peers),
     ),
+    set("presence.enabled", |config| Value::from(config.presence.enabled)),
     set("presence.lease", |config| time(config.presence.lease)),
     set("presence.dht_interval", |config| time(config.presence.dht_interval)),
     set("presence.follow", |config| Value::from(config.presence.follow)),

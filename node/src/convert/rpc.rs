@@ -382,6 +382,8 @@ pub fn error(error: &CommandError) -> RpcError {
             Kind::Conflict,
             "move them with `porchlight contact view NAME VIEW`, revoke the invites, and try again",
         ),
+        CommandError::PresenceOff => (Kind::Denied, "set presence.enabled = true, and restart the node"),
+        CommandError::ShowsNothing { .. } => (Kind::Denied, "write to them with `porchlight send NAME`"),
         CommandError::MessagesOff => (Kind::Denied, "set messages.enabled = true, and restart the node"),
         CommandError::TakesNoMessages { .. } => (
             Kind::Denied,

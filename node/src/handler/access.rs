@@ -198,8 +198,10 @@ fn view(info: &ViewInfo) -> types::View {
         shows: shows(info.projection).to_owned(),
         allows: if info.rights.contains(&Right::Subscribe) {
             "subscribe"
-        } else {
+        } else if info.rights.contains(&Right::Fetch) {
             "fetch"
+        } else {
+            "nothing"
         }
         .to_owned(),
         reach: match info.reach {

@@ -99,6 +99,7 @@ fn granted(view: &str, generation: u64) -> GrantedView {
         generation,
         grant: RandomId::from_bytes([1; 16]),
         not_after: NOW.plus(1_000),
+        rights: None,
     }
 }
 

@@ -82,7 +82,8 @@ impl Node {
     /// Takes up the schedules that are on disk. Whoever is polled is asked at once, because nobody knows what was missed.
     pub(crate) fn start_polls(&mut self) {
         let now = self.clock.instant;
-        let polled = self.disk.contacts.values().filter(|contact| contact.poll.is_some());
+        let wanted = |contact: &&ContactRow| self.config.presence && contact.poll.is_some();
+        let polled = self.disk.contacts.values().filter(wanted);
         self.polls = polled.map(|contact| (contact.principal, Polled::due(now))).collect();
     }
 

@@ -68,7 +68,7 @@ impl Node {
             .disk
             .contacts
             .values()
-            .filter(|contact| is_live(contact.subscription))
+            .filter(|contact| self.config.presence && is_live(contact.subscription))
             .map(|contact| contact.principal)
             .collect();
         self.watched.retain(|principal, _| subscribed.contains(principal));
@@ -642,6 +642,7 @@ impl Node {
     pub(crate) fn check_held(contact: &ContactRow) -> Result<(), CommandError> {
         let name = || contact.name.clone();
         match (&contact.held, contact.subscription) {
+            (Some(held), _) if held.rights.is_empty() => Err(CommandError::ShowsNothing { name: name() }),
             (Some(_), _) => Ok(()),
             (None, Some(SubscriptionState::Cancelled | SubscriptionState::Refused)) => {
                 Err(CommandError::Ended { name: name() })
@@ -661,6 +662,7 @@ impl Node {
                 }
                 None => SubscriptionState::Pending,
                 Some(held) if held.generation == 0 => SubscriptionState::Provisional,
+                Some(held) if held.rights.is_empty() => return Err(CommandError::ShowsNothing { name }),
                 Some(held) if !held.rights.contains(&porchlight_wire::grant::Right::Subscribe) => {
                     return Err(CommandError::FetchOnly { name });
                 }

@@ -151,6 +151,7 @@ impl Member {
                 dht_interval: 30_000,
                 external: Vec::new(),
                 card_addresses: true,
+                presence: true,
                 messages: true,
                 read_receipts: true,
                 follow: false,

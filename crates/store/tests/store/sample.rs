@@ -303,6 +303,7 @@ pub fn contact(key: u64, seed: u64) -> ContactRow {
             generation: 1,
             grant: id(seed),
             not_after: TODAY,
+            rights: maybe(seed, 3, || BTreeSet::from([Right::Fetch])),
         }),
         subscription: maybe(seed, 3, || SubscriptionState::Active),
         access_sequence: seed,
