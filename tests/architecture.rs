@@ -30,6 +30,27 @@ struct Member {
     all: BTreeSet<String>,
 }
 
+/// The sections of RFC 2779 that ask something of a protocol, and how many requirements each has: 93 in all.
+const REQUIREMENTS: [(&str, u32); 17] = [
+    ("2.1", 5),
+    ("2.2", 6),
+    ("2.3", 7),
+    ("2.4", 4),
+    ("2.5", 4),
+    ("3.1", 6),
+    ("3.2", 5),
+    ("3.3", 3),
+    ("3.4", 1),
+    ("4.1", 10),
+    ("4.2", 1),
+    ("4.3", 1),
+    ("4.4", 3),
+    ("5.1", 18),
+    ("5.2", 6),
+    ("5.3", 3),
+    ("5.4", 10),
+];
+
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -272,4 +293,97 @@ fn every_dependency_has_its_reason() {
         gone.is_empty(),
         "docs/decisions.md explains {gone:?}, which nothing depends on"
     );
+}
+
+/// Names of all functions in the sources of this workspace that are tests.
+fn tests_by_name() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut folders: Vec<PathBuf> = ["crates", "node", "tests"]
+        .map(|folder| workspace().join(folder))
+        .into();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("the sources can be read") {
+            let path = entry.expect("the sources can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("the sources are UTF-8");
+                tests_in(&text, &mut found);
+            }
+        }
+    }
+    found
+}
+
+/// A function is a test if an attribute that says so stands before it.
+fn tests_in(text: &str, found: &mut BTreeSet<String>) {
+    let mut marked = false;
+    for line in text.lines().map(str::trim) {
+        let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+        match function.and_then(|rest| rest.split_once('(')) {
+            Some((name, _)) if marked => {
+                found.insert(name.to_owned());
+                marked = false;
+            }
+            Some(_) | None if line.starts_with("#[test]") || line.starts_with("#[tokio::test") => marked = true,
+            Some(_) | None if line.starts_with('#') || line.starts_with("//") => {}
+            Some(_) | None => marked = false,
+        }
+    }
+}
+
+#[test]
+fn every_requirement_of_rfc_2779_has_tests_or_what_is_missing() {
+    let path = workspace().join("docs/requirements.md");
+    let page = std::fs::read_to_string(&path).expect("docs/requirements.md is there");
+    let tests = tests_by_name();
+    let expected: Vec<String> = REQUIREMENTS
+        .iter()
+        .flat_map(|(section, count)| (1..=*count).map(move |number| format!("{section}.{number}")))
+        .collect();
+    let mut stand = BTreeSet::new();
+    for line in page.lines() {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [number, _, asks, how, named, missing] = cells.as_slice() else {
+            continue;
+        };
+        if !number.starts_with(|c: char| c.is_ascii_digit()) {
+            continue;
+        }
+        assert!(stand.insert((*number).to_owned()), "{number} stands there twice");
+        assert!(!asks.is_empty(), "{number} says what it asks");
+        let named: Vec<&str> = named
+            .split(", ")
+            .map(|name| name.trim_matches('`'))
+            .filter(|name| !name.is_empty())
+            .collect();
+        assert!(
+            !named.is_empty() || !missing.is_empty(),
+            "{number} is shown by nothing, and nothing is missing"
+        );
+        assert!(
+            named.is_empty() || !how.is_empty() || !missing.is_empty(),
+            "{number} does not say how it is met"
+        );
+        for name in named {
+            assert!(
+                tests.contains(name),
+                "{number} is said to be shown by {name}, and there is no such test"
+            );
+        }
+    }
+    let stand_in_order: BTreeSet<String> = expected.into_iter().collect();
+    assert_eq!(stand, stand_in_order, "all of the RFC's numbers, and no others");
+    // The other way round: a test that bears a number of the RFC bears one that there is.
+    for name in tests.iter().filter_map(|name| name.strip_prefix("rfc2779_")) {
+        let numbers: Vec<&str> = name
+            .split('_')
+            .take_while(|part| part.bytes().all(|b| b.is_ascii_digit()))
+            .collect();
+        let number = numbers.join(".");
+        assert!(
+            stand.contains(&number),
+            "rfc2779_{name} bears {number}, which is no requirement"
+        );
+    }
 }
