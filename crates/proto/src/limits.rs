@@ -7,13 +7,13 @@ use porchlight_wire::stamp::Class;
 pub const STAMP_LIFE: u64 = 90 * DAY;
 
 /// Stamps in a letter that grants or introduces, for each mailbox.
-pub const STAMPS_GIVEN: usize = 16;
+pub const STAMPS_GIVEN: usize = porchlight_wire::limits::STAMPS;
 
 /// Stamps kept for one mailbox of a contact.
-pub const STAMPS_KEPT: usize = 64;
+pub const STAMPS_KEPT: usize = 2 * STAMPS_GIVEN;
 
-/// With fewer than this the contact is asked for more.
-pub const STAMPS_LOW: usize = 6;
+/// With fewer than this the contact is asked for more: early, since one who is away answers only when they are back.
+pub const STAMPS_LOW: usize = STAMPS_GIVEN * 3 / 4;
 
 /// Mailboxes of one contact in which an envelope is left: two, so that one relay may be down, or lie.
 pub const POST_RELAYS: usize = 2;
@@ -90,6 +90,9 @@ pub const DEPOSIT_REFILL: u64 = 1_000;
 
 /// Nodes whose pace is remembered.
 pub const DEPOSITORS: usize = 4_096;
+
+/// The longest wait before an owner who had no room for it is told again that something has arrived in their mailbox.
+pub const NOTICE_RETRY_LAST: u64 = 60_000;
 
 /// How often it is looked whether something is over.
 pub const SWEEP_EVERY: u64 = 600_000;

@@ -51,6 +51,8 @@ struct Visit {
     again: bool,
     /// Something had to stay.
     stayed: bool,
+    /// Something else was taken since: what stayed may have waited for that.
+    moved: bool,
     /// Work that was done for it and not shown yet.
     work: Option<DayWork>,
     /// Work was shown.
@@ -59,6 +61,8 @@ struct Visit {
     rounds: u32,
     /// What was dealt with, or could not be had, in this visit.
     done: BTreeSet<u64>,
+    /// Up to this number nothing more is to be had in this visit.
+    after: u64,
 }
 
 #[derive(Debug)]
@@ -90,6 +94,7 @@ impl Node {
             if visit.registered {
                 visit.rounds = 0;
                 visit.done.clear();
+                visit.after = 0;
                 self.look(&row);
             } else {
                 self.register(&row);
@@ -253,11 +258,13 @@ impl Node {
     }
 
     fn look(&mut self, row: &MailboxRow) {
+        let mut after = 0;
         if let Some(visit) = self.collector.visits.get_mut(&row.mailbox) {
             visit.again = false;
             visit.rounds = visit.rounds.saturating_add(1);
+            after = visit.after;
         }
-        self.operate_on(row, What::List { after: 0 }, Asked::List);
+        self.operate_on(row, What::List { after }, Asked::List);
     }
 
     fn operate_on(&mut self, row: &MailboxRow, what: What, asked: Asked) {
@@ -323,7 +330,7 @@ impl Node {
         match (asked, response) {
             (Asked::Register, Response::MailboxRegistered { until, quotas }) => self.registered(row, *until, quotas),
             (Asked::Register, Response::Refused { reason }) => self.not_registered(&row, *reason),
-            (Asked::List, Response::MailboxList { entries, .. }) => self.listed(&row, entries),
+            (Asked::List, Response::MailboxList { entries, more }) => self.listed(&row, entries, *more),
             (Asked::Get(numbers), Response::MailboxEnvelopes { envelopes }) => self.got(&row, &numbers, envelopes),
             (Asked::Delete, Response::MailboxDone {}) => self.look_again(&row),
             (Asked::Close, _) => {}
@@ -436,8 +443,9 @@ impl Node {
         true
     }
 
-    fn listed(&mut self, row: &MailboxRow, entries: &[Entry]) {
-        let Some(visit) = self.collector.visits.get(&row.mailbox) else {
+    /// A relay says what is in a mailbox, or a part of it.
+    fn listed(&mut self, row: &MailboxRow, entries: &[Entry], more: bool) {
+        let Some(visit) = self.collector.visits.get_mut(&row.mailbox) else {
             return;
         };
         let mut room = MAILBOX_ANSWER_BYTES;
@@ -450,7 +458,21 @@ impl Node {
             room -= bytes;
             numbers.push(entry.number);
         }
-        if numbers.is_empty() || visit.rounds > COLLECT_ROUNDS {
+        if visit.rounds > COLLECT_ROUNDS {
+            // There may be more than that: it is gone to again, after a pause that a relay without end cannot shorten.
+            visit.again |= !numbers.is_empty();
+            return self.visited(row.mailbox);
+        }
+        let last = entries.iter().map(|entry| entry.number).max();
+        if numbers.is_empty()
+            && more
+            && let Some(last) = last.filter(|last| *last > visit.after)
+        {
+            // All of these have to stay, or cannot be had; what comes after them may be.
+            visit.after = last;
+            return self.look(row);
+        }
+        if numbers.is_empty() {
             self.visited(row.mailbox);
             if entries.is_empty() && self.is_surplus(row.mailbox) {
                 self.close_mailbox(row);
@@ -478,6 +500,7 @@ impl Node {
             }
         }
         if let Some(visit) = self.collector.visits.get_mut(&row.mailbox) {
+            visit.moved |= visit.stayed && !finished.is_empty();
             // What did not come now is asked for in the next visit.
             visit.done.extend(asked);
         }
@@ -498,7 +521,8 @@ impl Node {
     fn visited(&mut self, mailbox: MailboxId) {
         let now = self.clock.instant;
         if let Some(visit) = self.collector.visits.get_mut(&mailbox) {
-            let wait = match (visit.again, std::mem::take(&mut visit.stayed)) {
+            let moved = std::mem::take(&mut visit.moved);
+            let wait = match (visit.again || moved, std::mem::take(&mut visit.stayed)) {
                 (true, _) => COLLECT_AGAIN,
                 (false, true) => COLLECT_KEPT,
                 (false, false) => COLLECT_EVERY,

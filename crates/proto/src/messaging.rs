@@ -75,7 +75,7 @@ impl Node {
             let batch = self.messaging.left.get(&id).copied();
             let peer = self.messaging.peers.entry(to).or_default();
             if batch.is_some() {
-                peer.taken.insert(number, Taken { id, again: later });
+                peer.taken.insert(number, Taken::left(id, later));
             } else {
                 peer.waiting.insert(number, id);
             }
@@ -475,10 +475,14 @@ impl Node {
             self.write(Write::DeleteSealed(*id));
         }
         self.messaging.expiries.remove(&(row.message.expires, *id));
-        if let Some(peer) = self.messaging.peers.get_mut(&row.message.to) {
-            peer.forget(row.number);
-        }
         self.take_out(id, row.state == MessageState::Delivered);
+        let Messaging { peers, left, .. } = &mut self.messaging;
+        if let Some(peer) = peers.get_mut(&row.message.to) {
+            peer.forget(row.number);
+            if row.state == MessageState::Delivered {
+                peer.is_there(row.number, left);
+            }
+        }
         let mut conversation = self.conversation(&row.message.to);
         if row.state == MessageState::Delivered {
             conversation.gone.retain(|(_, since)| *since >= row.number);

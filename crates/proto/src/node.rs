@@ -308,6 +308,7 @@ impl Node {
                 self.next_parcel(),
                 self.next_collection(),
                 self.next_sweep(),
+                self.next_notice(),
                 self.next_message(),
                 self.next_envelope_key(),
                 self.next_add(),
@@ -351,7 +352,8 @@ impl Node {
             } => self.on_request(from, exchange, request),
             Input::Response { exchange, response } => {
                 let of_hello = self.on_hello_response(exchange, &response);
-                let of_mailbox = of_hello || self.on_mailbox_response(exchange, &response);
+                let of_keeping = of_hello || self.on_notice_answered(exchange, Some(&response));
+                let of_mailbox = of_keeping || self.on_mailbox_response(exchange, &response);
                 if !of_mailbox && !self.on_parcel_response(exchange, &response) {
                     self.on_response(exchange, &response);
                 }
@@ -361,7 +363,8 @@ impl Node {
                 perhaps_processed,
                 reason,
             } => {
-                let of_mailbox = self.on_hello_failed(exchange) || self.on_mailbox_failed(exchange);
+                let of_keeping = self.on_hello_failed(exchange) || self.on_notice_answered(exchange, None);
+                let of_mailbox = of_keeping || self.on_mailbox_failed(exchange);
                 if !of_mailbox && !self.on_parcel_failed(exchange) {
                     self.on_exchange_failed(exchange, perhaps_processed, &reason);
                 }
@@ -419,6 +422,7 @@ impl Node {
                 self.offer_letters();
                 self.parcels_due();
                 self.sweep_due();
+                self.notices_due();
                 self.keep_envelope_key();
                 self.messages_due();
                 self.publish_due();

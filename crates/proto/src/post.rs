@@ -387,7 +387,7 @@ impl Node {
         stamp
     }
 
-    /// Asks a contact for stamps, once a day.
+    /// Asks a contact for stamps: once they have answered, or once a day.
     fn want_stamps(&mut self, of: &PrincipalId) {
         let now = self.clock.instant;
         let known = self
@@ -424,6 +424,7 @@ impl Node {
         if batches.is_empty() {
             return;
         }
+        self.post.asked.remove(from);
         let named: BTreeSet<MailboxId> = batches.iter().map(|batch| batch.mailbox).collect();
         let card = self.card_of(from);
         let in_card = |mailbox: &MailboxId| {

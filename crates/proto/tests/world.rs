@@ -29,6 +29,8 @@ mod bounds;
 mod consent;
 #[path = "world/crashes.rs"]
 mod crashes;
+#[path = "world/crowd.rs"]
+mod crowd;
 #[path = "world/examination.rs"]
 mod examination;
 #[path = "world/first_contact.rs"]

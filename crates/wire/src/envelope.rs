@@ -161,6 +161,9 @@ const OVERHEAD: usize = HEAD + ENCAPSULATED + TAG + INNER_LENGTH;
 /// Bytes of content that the largest envelope holds.
 pub const ENVELOPE_CONTENT: usize = 64 * 1024 - OVERHEAD;
 
+/// Bytes of content that the one of the next smaller size holds: a quarter of it.
+pub const ENVELOPE_CONTENT_USUAL: usize = 16 * 1024 - OVERHEAD;
+
 /// Seals `plaintext` to a key.
 ///
 /// # Errors

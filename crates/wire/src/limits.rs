@@ -106,8 +106,9 @@ pub const EXTENSION_DEPTH: usize = 4;
 /// Mailboxes in a card: two relays, so that one may be down, and as many again while one takes another's place.
 pub const MAILBOXES: usize = 4;
 
-/// Stamps for one mailbox in one letter or invite record. With two mailboxes the letter stays in the class of 16 KiB.
-pub const STAMPS: usize = 32;
+/// Stamps for one mailbox in one letter or invite record: with them some thousand short messages can be left for one who is away,
+/// before they have answered. Even with four mailboxes the letter stays in the class of 16 KiB.
+pub const STAMPS: usize = 64;
 
 /// Mailboxes that one may register with one voucher: as many as an invite has uses.
 pub const VOUCHER_USES: u8 = 100;

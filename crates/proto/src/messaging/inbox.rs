@@ -223,7 +223,7 @@ impl Node {
     }
 
     /// Whether a message out of a mailbox comes so early that opening it now could cost us those before it: Olm keeps forty keys
-    /// of what was skipped. They may lie in another mailbox, and it stays in this one for some minutes.
+    /// of what was skipped, and only so many can wait for those before them. They may lie in another mailbox, and it stays in this one for some minutes.
     fn is_early(&mut self, origin: &Origin, message: &Message, gone: &[Gone]) -> bool {
         let held = HeldRow {
             origin: *origin,
@@ -232,10 +232,10 @@ impl Node {
             signed_by: None,
             came: self.clock.unix,
         };
-        if !self.messaging.from_mailbox
-            || self.comes_next(&held)
-            || held.after.is_some_and(|after| self.is_here(origin, after))
-        {
+        // What follows one that waits here costs no keys; it costs room, of which some is left for what comes over a connection.
+        let has_room = self.held_of(origin.device).count() < HELD_EACH / 2;
+        let follows = has_room && held.after.is_some_and(|after| self.is_here(origin, after));
+        if !self.messaging.from_mailbox || self.comes_next(&held) || follows {
             self.messaging.early.remove(origin);
             return false;
         }

@@ -9,7 +9,7 @@ use crate::rows::{BatchContents, Item};
 use crate::step::Write;
 use porchlight_wire::cbor;
 use porchlight_wire::content::{Content, OlmPacket};
-use porchlight_wire::envelope::{self, ENVELOPE_CONTENT};
+use porchlight_wire::envelope::{self, ENVELOPE_CONTENT, ENVELOPE_CONTENT_USUAL};
 use porchlight_wire::ids::{PrincipalId, RandomId};
 use porchlight_wire::limits::BATCH;
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ impl Node {
         let Some(peer) = self.messaging.peers.get_mut(to) else {
             return;
         };
-        if !peer.unreachable {
+        if !peer.unreachable && !peer.is_behind(&self.messaging.left) {
             return;
         }
         // They would not know us yet, and throw it away.
@@ -77,7 +77,7 @@ impl Node {
         let again = self.clock.instant.plus(STORED_RETRY);
         let left = &self.messaging.left;
         for (number, id) in peer.waiting.extract_if(.., |_, id| left.contains_key(id)) {
-            peer.taken.insert(number, Taken { id, again });
+            peer.taken.insert(number, Taken::left(id, again));
         }
         if peer.leaving.is_some() || (peer.waiting.is_empty() && !peer.wants_to_confirm()) || !self.can_post(to) {
             return;
@@ -103,7 +103,7 @@ impl Node {
         };
         let mut messages = BTreeMap::new();
         for (number, message) in peer.waiting.extract_if(.., |_, id| contents.messages.contains(id)) {
-            peer.taken.insert(number, Taken { id: message, again });
+            peer.taken.insert(number, Taken::left(message, again));
             messages.insert(number, message);
         }
         peer.leaving = Some(id);
@@ -135,13 +135,16 @@ impl Node {
         let peer = self.messaging.peers.get(to)?;
         let waiting: Vec<OutboxRow> = peer
             .waiting
-            .values()
-            .filter_map(|id| self.disk.outbox.get(id))
+            .iter()
+            .take_while(|(number, _)| peer.may_be_left(**number, &self.messaging.left))
+            .filter_map(|(_, id)| self.disk.outbox.get(id))
             .filter(|row| !row.policy.direct_only)
             .take(BATCH - packets.len())
             .cloned()
             .collect();
         let copies = waiting.first().map_or(POST_RELAYS, |row| row.policy.copies);
+        let mut usual = packets.len();
+        let mut numbers = Vec::new();
         for row in waiting.into_iter().take_while(|row| row.policy.copies == copies) {
             let Some(sealed) = self.sealed(&row) else {
                 break;
@@ -153,8 +156,20 @@ impl Node {
             room -= bytes;
             packets.push(sealed.packet);
             contents.messages.push(row.message.id);
-            contents.order = row.number;
+            numbers.push(row.number);
+            if ENVELOPE_CONTENT - room <= ENVELOPE_CONTENT_USUAL {
+                usual = packets.len();
+            }
         }
+        if usual * 2 > packets.len() {
+            // An envelope of a quarter of the size holds most of it: the rest goes in the next one, and of a mailbox's room, which
+            // is counted in bytes, less is taken.
+            let receipts = packets.len() - contents.messages.len();
+            packets.truncate(usual);
+            contents.messages.truncate(usual - receipts);
+            numbers.truncate(usual - receipts);
+        }
+        contents.order = numbers.last().copied().unwrap_or(contents.order);
         (!packets.is_empty()).then_some((contents, packets, copies))
     }
 

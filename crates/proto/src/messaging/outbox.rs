@@ -1,6 +1,7 @@
 //! Messages on their way: encrypted once, offered until a receipt comes or their time is over, in order and a few at a time to
 //! each contact. Receipts that we owe go the same way. A transport that took a message is not a receipt.
 
+use super::Messaging;
 use super::rows::{ConversationRow, FailureReason, MessageState, OutboxRow, Owed, SealedRow, SessionKey, SessionRow};
 use super::session::{self, is_pre_key};
 use crate::clock::Instant;
@@ -43,6 +44,8 @@ pub(crate) struct Peer {
     pub(super) unreachable: bool,
     /// What is being left, and is stored nowhere yet.
     pub(super) leaving: Option<RandomId>,
+    /// Messages that the other side has while it has not one that comes before them.
+    ahead: BTreeSet<u64>,
     /// Nothing is offered before.
     not_before: Instant,
     tries: u32,
@@ -52,6 +55,16 @@ pub(crate) struct Peer {
 pub(super) struct Taken {
     pub(super) id: RandomId,
     pub(super) again: Instant,
+    /// Its recipient's node took it, and not only a relay.
+    there: bool,
+}
+
+impl Taken {
+    /// What lies in mailboxes.
+    pub(super) const fn left(id: RandomId, again: Instant) -> Self {
+        let there = false;
+        Self { id, again, there }
+    }
 }
 
 impl Peer {
@@ -77,8 +90,77 @@ impl Peer {
         self.owes || self.owing || self.leaving.is_some()
     }
 
-    fn wants_to_send(&self) -> bool {
-        (!self.waiting.is_empty() && self.in_flight.len() < MESSAGES_IN_FLIGHT_EACH) || self.wants_to_confirm()
+    fn wants_to_send(&self, left: &BTreeMap<RandomId, RandomId>) -> bool {
+        let offers = self.in_flight.len() < MESSAGES_IN_FLIGHT_EACH && self.has_room_for_next(left);
+        offers || self.wants_to_confirm()
+    }
+
+    /// Whether there is a next message, and its recipient has room for it if something before it is late.
+    fn has_room_for_next(&self, left: &BTreeMap<RandomId, RandomId>) -> bool {
+        let (Some((next, _)), Some(oldest)) = (self.waiting.first_key_value(), self.oldest(left)) else {
+            return false;
+        };
+        self.has_room(oldest, *next, left)
+    }
+
+    /// Whether a message can be left in mailboxes, and will not come so long before one that is being offered now that there is no room
+    /// for it.
+    pub(super) fn may_be_left(&self, number: u64, left: &BTreeMap<RandomId, RandomId>) -> bool {
+        let offered = self.in_flight.keys().next();
+        offered.is_none_or(|oldest| self.has_room(*oldest, number, left))
+    }
+
+    /// Whether the recipient can have so much of what is between the two while the older one is late: so many messages they can hold
+    /// back, and open in another order than that in which they were written.
+    fn has_room(&self, older: u64, number: u64, left: &BTreeMap<RandomId, RandomId>) -> bool {
+        if older >= number {
+            return true;
+        }
+        let in_flight = self.in_flight.range(older..number).count();
+        let ahead = self.ahead.range(older..number).count();
+        let in_mailboxes = self.left(left, older..number).take(MESSAGES_IN_FLIGHT_EACH);
+        in_flight + ahead + in_mailboxes.count() < MESSAGES_IN_FLIGHT_EACH
+    }
+
+    /// Whether what comes before the next message lies in mailboxes, and there is no room for that one before it: it goes the same way.
+    pub(super) fn is_behind(&self, left: &BTreeMap<RandomId, RandomId>) -> bool {
+        !left.is_empty()
+            && !self.waiting.is_empty()
+            && !self.has_room_for_next(left)
+            && self.left(left, ..).next() == self.oldest(left)
+    }
+
+    /// The oldest message that the other side does not have, as far as we know.
+    fn oldest(&self, left: &BTreeMap<RandomId, RandomId>) -> Option<u64> {
+        let waits = self
+            .waiting
+            .keys()
+            .next()
+            .into_iter()
+            .chain(self.in_flight.keys().next());
+        waits.copied().chain(self.left(left, ..).next()).min()
+    }
+
+    /// Messages that lie in mailboxes.
+    fn left(
+        &self,
+        left: &BTreeMap<RandomId, RandomId>,
+        range: impl std::ops::RangeBounds<u64>,
+    ) -> impl Iterator<Item = u64> {
+        let taken = (!left.is_empty()).then(|| self.taken.range(range));
+        let taken = taken.into_iter().flatten();
+        taken
+            .filter(|(_, taken)| !taken.there && left.contains_key(&taken.id))
+            .map(|(number, _)| *number)
+    }
+
+    /// The other side has a message: what comes before it may be late.
+    pub(super) fn is_there(&mut self, number: u64, left: &BTreeMap<RandomId, RandomId>) {
+        self.ahead.insert(number);
+        match self.oldest(left) {
+            Some(oldest) => self.ahead = self.ahead.split_off(&oldest),
+            None => self.ahead.clear(),
+        }
     }
 
     pub(super) fn wants_to_confirm(&self) -> bool {
@@ -178,7 +260,7 @@ impl Node {
         let peers = self.messaging.peers.values();
         peers
             .flat_map(|peer| {
-                let offer = (!full && peer.wants_to_send()).then_some(peer.not_before);
+                let offer = (!full && peer.wants_to_send(&self.messaging.left)).then_some(peer.not_before);
                 let again = peer.taken.values().map(|taken| taken.again).min();
                 [offer, again]
             })
@@ -191,7 +273,7 @@ impl Node {
             let Some(peer) = self.messaging.peers.get(to) else {
                 return;
             };
-            if !peer.wants_to_send()
+            if !peer.wants_to_send(&self.messaging.left)
                 || peer.not_before > self.clock.instant
                 || self.messaging.sending.len() >= MESSAGES_IN_FLIGHT
             {
@@ -599,7 +681,8 @@ impl Node {
     /// Their node has it on disk. Only a receipt says so end to end; it is offered again if none comes.
     fn on_message_taken(&mut self, to: &PrincipalId, number: u64, id: RandomId) {
         let now = self.clock.instant;
-        let Some(peer) = self.messaging.peers.get_mut(to) else {
+        let Messaging { peers, left, .. } = &mut self.messaging;
+        let Some(peer) = peers.get_mut(to) else {
             return;
         };
         peer.tries = 0;
@@ -613,7 +696,9 @@ impl Node {
             .min(RECEIPT_WAIT_LAST);
         *times = times.saturating_add(1);
         let again = now.plus(wait);
-        peer.taken.insert(number, Taken { id, again });
+        let taken = Taken { id, again, there: true };
+        peer.taken.insert(number, taken);
+        peer.is_there(number, left);
         if let Some(mut row) = self.disk.outbox.get(&id).cloned()
             && row.state == MessageState::Queued
         {

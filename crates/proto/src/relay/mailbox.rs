@@ -4,11 +4,13 @@
 use crate::clock::Instant;
 use crate::input::ExchangeId;
 use crate::limits::{
-    DAY, DEPOSIT_BURST, DEPOSIT_REFILL, DEPOSITORS, KEPT_FOR, KEPT_MAILBOXES, MAILBOX_LIFE, OWNED_EACH, SPENT_EACH,
-    STAMP_AHEAD, SWEEP_AT_ONCE, SWEEP_EVERY, VOUCHED_EACH, WORKED_MAILBOXES, WORKED_SHARE, mailbox_quota,
+    DAY, DEPOSIT_BURST, DEPOSIT_REFILL, DEPOSITORS, KEPT_FOR, KEPT_MAILBOXES, MAILBOX_LIFE, NOTICE_RETRY_LAST,
+    OWNED_EACH, SPENT_EACH, STAMP_AHEAD, SWEEP_AT_ONCE, SWEEP_EVERY, VOUCHED_EACH, WORKED_MAILBOXES, WORKED_SHARE,
+    mailbox_quota,
 };
 use crate::node::Node;
 use crate::relay::Mailkeeping;
+use crate::retry::backoff;
 use crate::rows::{BodyRow, DepositRow, KeptRow, SpentRow, Tier};
 use crate::step::{Effect, Write};
 use porchlight_wire::envelope::ENVELOPE_CLASSES;
@@ -28,14 +30,25 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Keeper {
     /// Connected nodes that have proven to own mailboxes.
     owners: BTreeMap<NodeId, BTreeSet<MailboxId>>,
-    /// Mailboxes whose owner was told that something has arrived, and has not looked since.
-    told: BTreeSet<MailboxId>,
+    /// Mailboxes whose owner was told that something has arrived, or is to be, and has not looked since.
+    told: BTreeMap<MailboxId, Notice>,
+    /// Which of them an exchange tells of.
+    telling: BTreeMap<ExchangeId, MailboxId>,
     /// Until when the tokens of whoever deposits were used up.
     depositors: BTreeMap<NodeId, u64>,
     /// Bytes of all envelopes, and of those in mailboxes that work was done for.
     bytes: u64,
     worked_bytes: u64,
     sweep_at: Instant,
+}
+
+/// How far telling an owner that something has arrived has come.
+#[derive(Debug, Default)]
+struct Notice {
+    /// How often it was tried.
+    tries: u32,
+    /// They had no room for it, or did not answer: they are told again then. None: it is under way, or they know.
+    again: Option<Instant>,
 }
 
 impl Keeper {
@@ -223,21 +236,68 @@ impl Node {
         }
     }
 
-    /// Tells a mailbox's owner, if they are there, once until they look.
+    /// Tells a mailbox's owner, if they are there, until they know, and then not again until they look.
     fn tell_owner(&mut self, mailbox: MailboxId) {
+        if !self.keeper.told.contains_key(&mailbox) {
+            self.tell_owner_now(mailbox);
+        }
+    }
+
+    fn tell_owner_now(&mut self, mailbox: MailboxId) {
         let owner = self.keeper.owners.iter().find(|(_, owned)| owned.contains(&mailbox));
         let Some(to) = owner.map(|(node, _)| *node) else {
+            self.keeper.told.remove(&mailbox);
             return;
         };
-        if self.keeper.told.insert(mailbox) {
-            let exchange = ExchangeId(self.next_id());
-            self.step.effect(Effect::Request {
-                exchange,
-                to,
-                addresses: Vec::new(),
-                request: Request::MailboxArrived { mailbox },
-            });
+        let exchange = ExchangeId(self.next_id());
+        let notice = self.keeper.told.entry(mailbox).or_default();
+        notice.tries = notice.tries.saturating_add(1);
+        notice.again = None;
+        self.keeper.telling.insert(exchange, mailbox);
+        self.step.effect(Effect::Request {
+            exchange,
+            to,
+            addresses: Vec::new(),
+            request: Request::MailboxArrived { mailbox },
+        });
+    }
+
+    /// An owner was told, or could not be; false if it was about something else. One who had no room for it even is told again: they
+    /// would look by themselves only much later.
+    pub(crate) fn on_notice_answered(&mut self, exchange: ExchangeId, response: Option<&Response>) -> bool {
+        let Some(mailbox) = self.keeper.telling.remove(&exchange) else {
+            return false;
+        };
+        let busy = match response {
+            None => true,
+            Some(Response::Refused { reason }) => matches!(reason, Refusal::TooMany | Refusal::Full),
+            Some(_) => false,
+        };
+        if let Some(notice) = self.keeper.told.get_mut(&mailbox)
+            && busy
+        {
+            let wait = backoff(notice.tries.saturating_sub(1), NOTICE_RETRY_LAST, &mut self.rng);
+            notice.again = Some(self.clock.instant.plus(wait));
         }
+        true
+    }
+
+    /// Tells those owners again who had no room for it.
+    pub(crate) fn notices_due(&mut self) {
+        let now = self.clock.instant;
+        let told = self.keeper.told.iter();
+        let due: Vec<MailboxId> = told
+            .filter(|(_, notice)| notice.again.is_some_and(|again| again <= now))
+            .map(|(mailbox, _)| *mailbox)
+            .collect();
+        for mailbox in due {
+            self.tell_owner_now(mailbox);
+        }
+    }
+
+    /// When [`notices_due`](Self::notices_due) has something to do next.
+    pub(crate) fn next_notice(&self) -> Option<Instant> {
+        self.keeper.told.values().filter_map(|notice| notice.again).min()
     }
 
     /// A node asks something about a mailbox that it says is its own. What it asked is answered by an effect.
@@ -404,6 +464,8 @@ impl Node {
         for mailbox in self.keeper.owners.remove(&node).unwrap_or_default() {
             self.keeper.told.remove(&mailbox);
         }
+        let told = &self.keeper.told;
+        self.keeper.telling.retain(|_, mailbox| told.contains_key(mailbox));
     }
 
     fn list(&self, mailbox: &MailboxId, after: u64) -> Response {

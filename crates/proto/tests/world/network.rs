@@ -6,7 +6,7 @@ use porchlight_proto::input::{BeaconSource, ExchangeId, LiveNode, LookupId, PutI
 use porchlight_proto::{Effect, Input};
 use porchlight_wire::beacon::{VerifiedBeacon, find_work, topic};
 use porchlight_wire::blind::BlindedKey;
-use porchlight_wire::frame::{Request, Response};
+use porchlight_wire::frame::{Refusal, Request, Response};
 use porchlight_wire::ids::{Address, NodeAddress, NodeId};
 use porchlight_wire::keys::DeviceKeys;
 use porchlight_wire::mailbox::{Entry, Held, MailboxId};
@@ -73,6 +73,8 @@ pub struct Faults {
     pub lost_answers: u32,
     /// Of 100 copies in the DHT, how many are not kept.
     pub lost_copies: u32,
+    /// Of 100 requests to those who are no relays, how many find no room and are refused before they reach the core.
+    pub refused: u32,
 }
 
 /// An exchange under way, by the number the answering side knows it by.
@@ -318,6 +320,10 @@ impl World {
                 request,
             } => {
                 let exchange = ExchangeId(exchange);
+                if !self.is_relay(Site::Member(to)) && self.chance(self.faults.refused) {
+                    let reason = Refusal::TooMany;
+                    return self.send_answer(to, exchange, Response::Refused { reason });
+                }
                 self.input(
                     to,
                     Input::Request {
