@@ -33,6 +33,8 @@ pub(crate) enum Act {
     Kill(usize),
     /// A machine loses power.
     CutPower(usize),
+    /// A disk is full: the node ends with what it writes next.
+    FillDisk(usize),
     /// It comes back.
     Start(usize),
     /// All connections of a machine are reset.
@@ -50,7 +52,7 @@ pub(crate) enum Act {
 /// Which kinds of things go wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Faults {
-    /// Nodes stop, are killed, and lose power, and come back.
+    /// Nodes stop, are killed, lose power or find their disk full, and come back.
     pub churn: bool,
     /// Connections are reset and stall; parts of the world are cut off, one way or both.
     pub links: bool,
@@ -100,7 +102,7 @@ pub(crate) fn schedule(
         times
     };
     if faults.churn {
-        for kind in [Act::Stop, Act::Kill, Act::CutPower] {
+        for kind in [Act::Stop, Act::Kill, Act::CutPower, Act::FillDisk] {
             for (at, lasts) in times(random) {
                 let machine = random.below(machines);
                 acts.push((at, kind(machine)));

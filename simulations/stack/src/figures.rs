@@ -50,6 +50,13 @@ pub fn round(number: f64) -> f64 {
     (number * 1_000.0).round() / 1_000.0
 }
 
+/// What part of all these are; all, if there are none.
+#[must_use]
+pub fn part(of: usize, all: usize) -> f64 {
+    let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    if all == 0 { 1.0 } else { round(number(of) / number(all)) }
+}
+
 /// Bytes of memory that this process has, if the system says.
 #[must_use]
 pub fn memory() -> u64 {

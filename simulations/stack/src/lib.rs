@@ -13,6 +13,7 @@ pub mod disk;
 mod draw;
 pub mod figures;
 pub mod geography;
+pub mod instruments;
 pub mod journal;
 pub mod machine;
 pub mod network;

@@ -231,6 +231,8 @@ impl Machine {
         if self.is_up() {
             return Ok(());
         }
+        self.end();
+        self.disk.refuse(false);
         self.world.trace.note(self.number, format_args!("starts"));
         let watch = Watch {
             off: Arc::clone(&self.off),
@@ -249,7 +251,13 @@ impl Machine {
         let core_config = run::core_config(&self.config, self.node);
         let core = Node::restore(snapshot, core_config, seed, watch.now());
         let (driver, core) = Driver::new(core, watch, self.disk.clone(), net.clone(), net_events);
-        let driver = tokio::spawn(driver.run());
+        let (network, ip) = (self.world.network.clone(), self.ip);
+        let driver = tokio::spawn(async move {
+            let ended = driver.run().await;
+            // With it ends the process.
+            network.program_died(ip);
+            ended
+        });
         self.running = Some(Running {
             core,
             net,
@@ -265,6 +273,9 @@ impl Machine {
     ///
     /// If it ended by a fault of its own.
     pub async fn stop(&mut self) -> Result<()> {
+        if !self.is_up() {
+            return Ok(());
+        }
         let Some(running) = self.running.take() else {
             return Ok(());
         };
@@ -273,15 +284,23 @@ impl Machine {
         let _ = running.core.command(Command::Stop, None).await;
         let ended = running.driver.await.context("the driver panicked")?;
         running.bridge.abort();
-        self.world.network.program_died(self.ip);
         ended
     }
 
     /// Kills the process: the system closes its connections, and what was committed stays.
     pub fn kill(&mut self) {
+        if !self.is_up() {
+            return;
+        }
         self.world.trace.note(self.number, format_args!("is killed"));
         self.end();
         self.world.network.program_died(self.ip);
+    }
+
+    /// From now on its disk takes no more writes: the node ends with the next one. The next start finds it mended.
+    pub fn fill_disk(&mut self) {
+        self.world.trace.note(self.number, format_args!("has a full disk"));
+        self.disk.refuse(true);
     }
 
     /// Cuts the power: nobody hears anything, and what was not promised to outlive it is gone.

@@ -130,7 +130,8 @@ impl Inner {
 
     /// When so many bytes arrive that are sent at `now`.
     fn arrival(&mut self, way: &Way, length: usize, now: Instant) -> Instant {
-        let (jitter, luck) = (self.chance(), self.chance());
+        let luck = self.chance();
+        let jitter = self.jitter(way, now);
         let length_u64 = u64::try_from(length).unwrap_or(u64::MAX);
         let mut at = now;
         let mut lost = 0.0;
@@ -154,6 +155,19 @@ impl Inner {
             at += RESEND.max(way.takes * 3);
         }
         at
+    }
+
+    /// How late what is sent now is, from 0 to 1.
+    fn jitter(&mut self, way: &Way, now: Instant) -> f64 {
+        let mut state = way.state();
+        match state.sent {
+            Some((at, jitter)) if at == now => jitter,
+            Some(_) | None => {
+                let jitter = self.chance();
+                state.sent = Some((now, jitter));
+                jitter
+            }
+        }
     }
 
     fn sweep(&mut self) {

@@ -57,8 +57,18 @@ pub fn elapsed() -> Duration {
 /// The machine's own monotonic clock, for what measures the simulation itself.
 #[must_use]
 pub fn real_now() -> Duration {
+    ask(libc::CLOCK_MONOTONIC)
+}
+
+/// How long a processor has worked for this process: as much as it would take on a machine with nothing else to do.
+#[must_use]
+pub fn worked() -> Duration {
+    ask(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn ask(clock: clockid_t) -> Duration {
     let mut time = timespec { tv_sec: 0, tv_nsec: 0 };
-    ask_system(libc::CLOCK_MONOTONIC, &raw mut time);
+    ask_system(clock, &raw mut time);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }

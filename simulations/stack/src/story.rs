@@ -3,8 +3,9 @@
 
 use crate::acts::{Act, Faults, schedule};
 use crate::draw::{Draw, draw};
-use crate::figures::{Spread, memory, round};
+use crate::figures::{Spread, memory, part, round};
 use crate::geography::{Access, Nat, Region};
+use crate::instruments::{Measures, measure};
 use crate::journal::Entry;
 use crate::machine::{Caller, Machine, World};
 use crate::network::CutId;
@@ -65,6 +66,8 @@ pub struct Plan {
     pub time: Duration,
     /// What goes wrong meanwhile.
     pub faults: Faults,
+    /// Whether the network itself is measured at the end.
+    pub measures: bool,
 }
 
 /// What it came to.
@@ -90,8 +93,14 @@ pub struct Outcome {
     pub connections: (f64, f64),
     /// Bytes that an ordinary node, and a relay, sent in a second while everybody went on with their lives.
     pub bytes_per_second: (f64, f64),
+    /// The same after that, while nobody did anything.
+    pub bytes_per_second_quiet: (f64, f64),
     /// Bytes of memory for each node.
     pub memory_per_node: u64,
+    /// Virtual seconds that a second of one processor brought: while everybody went on with their lives, and after.
+    pub speed: (f64, f64),
+    /// What the network itself takes, if it was measured.
+    pub measures: Option<Measures>,
 }
 
 /// Everybody, and what was said.
@@ -129,31 +138,40 @@ pub async fn tell(world: World, plan: Plan) -> Result<Outcome> {
     let mut town = Town::build(world, plan)?;
     town.come_up().await?;
     let (befriended, contacts) = town.befriend().await;
-    let traffic_before = town.sent();
-    let began = Instant::now();
+    let sent = town.sent();
+    let (began, worked) = (Instant::now(), os::worked());
     town.live().await?;
-    let lived = began.elapsed().as_secs_f64();
-    let bytes_per_second = (
-        per(town.sent().0 - traffic_before.0, town.people.len(), lived),
-        per(town.sent().1 - traffic_before.1, town.relays.len(), lived),
-    );
+    let lively = (speed(began, worked), town.rates(sent, began));
+    let (began, worked, sent) = (Instant::now(), os::worked(), town.sent());
     if town.plan.faults == Faults::default() {
         sleep(LAST).await;
     } else {
         town.mend().await?;
         sleep(LAST_AFTER_FAULTS).await;
     }
+    let quiet = (speed(began, worked), town.rates(sent, began));
     let mut outcome = town.outcome(befriended, contacts).await;
-    outcome.bytes_per_second = bytes_per_second;
+    outcome.bytes_per_second = lively.1;
+    outcome.bytes_per_second_quiet = quiet.1;
     let all = u64::try_from(town.people.len() + town.relays.len()).unwrap_or(1);
     outcome.memory_per_node = memory().saturating_sub(before) / all.max(1);
+    outcome.speed = (lively.0, quiet.0);
+    if town.plan.measures {
+        let relays = town.relays.iter().map(Machine::address).collect::<Result<_>>()?;
+        outcome.measures = Some(measure(&town.world, relays, town.plan.seed).await?);
+    }
     Ok(outcome)
 }
 
+/// Virtual seconds for each that a processor has worked.
+fn speed(began: Instant, worked: Duration) -> f64 {
+    let worked = os::worked().saturating_sub(worked).as_secs_f64();
+    round(began.elapsed().as_secs_f64() / worked.max(0.001))
+}
+
 fn per(bytes: u64, nodes: usize, seconds: f64) -> f64 {
-    let bytes = f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
-    let nodes = f64::from(u32::try_from(nodes.max(1)).unwrap_or(u32::MAX));
-    round(bytes / nodes / seconds)
+    let each = bytes / u64::try_from(nodes.max(1)).unwrap_or(u64::MAX);
+    round(f64::from(u32::try_from(each).unwrap_or(u32::MAX)) / seconds)
 }
 
 impl Town {
@@ -278,7 +296,12 @@ impl Town {
                     tokio::spawn(write(caller, contact, number, self.said.clone()));
                 }
             }
-            Act::Stop(machine) => self.with(machine, Machine::stop).await?,
+            Act::Stop(machine) => {
+                // Its disk may be full.
+                if let Err(error) = self.with(machine, Machine::stop).await {
+                    tracing::warn!(%error, "a node did not end well");
+                }
+            }
             Act::Kill(machine) => {
                 if let Some(machine) = self.machine(machine) {
                     machine.kill();
@@ -287,6 +310,11 @@ impl Town {
             Act::CutPower(machine) => {
                 if let Some(machine) = self.machine(machine) {
                     machine.cut_power();
+                }
+            }
+            Act::FillDisk(machine) => {
+                if let Some(machine) = self.machine(machine) {
+                    machine.fill_disk();
                 }
             }
             Act::Start(machine) => self.with(machine, Machine::start).await?,
@@ -413,6 +441,16 @@ impl Town {
         part(right, believes.len())
     }
 
+    /// Bytes that an ordinary node, and a relay, sent in a second since then.
+    fn rates(&self, (people, relays): (u64, u64), since: Instant) -> (f64, f64) {
+        let seconds = since.elapsed().as_secs_f64();
+        let (now_people, now_relays) = self.sent();
+        (
+            per(now_people - people, self.people.len(), seconds),
+            per(now_relays - relays, self.relays.len(), seconds),
+        )
+    }
+
     async fn outcome(&self, befriended: usize, contacts: Vec<Duration>) -> Outcome {
         let numbers: BTreeMap<u32, usize> = self.people.iter().map(Machine::number).zip(0..).collect();
         let (mut presences, mut messages, mut doubled) = (BTreeMap::new(), BTreeMap::new(), 0);
@@ -438,7 +476,10 @@ impl Town {
             current: self.current().await,
             connections: (connections(&self.people).await, connections(&self.relays).await),
             bytes_per_second: (0.0, 0.0),
+            bytes_per_second_quiet: (0.0, 0.0),
             memory_per_node: 0,
+            speed: (0.0, 0.0),
+            measures: None,
         }
     }
 }
@@ -484,11 +525,6 @@ async fn connections(machines: &[Machine]) -> f64 {
         f64::from(u32::try_from(sum).unwrap_or(u32::MAX))
             / f64::from(u32::try_from(machines.len().max(1)).unwrap_or(u32::MAX)),
     )
-}
-
-fn part(of: usize, all: usize) -> f64 {
-    let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    if all == 0 { 1.0 } else { round(number(of) / number(all)) }
 }
 
 /// One invites the other. Gives how long it took until the inviter was told.

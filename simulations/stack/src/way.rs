@@ -56,6 +56,8 @@ pub(crate) struct State {
     pub(crate) waiting: usize,
     /// When the last parcel arrives: none overtakes another.
     pub(crate) last: Instant,
+    /// When a parcel was sent last, and how late it is: what is sent together arrives together.
+    pub(crate) sent: Option<(Instant, f64)>,
     pub(crate) receiver: Receiver,
     /// The sender's own end is broken.
     pub(crate) sender_broken: Option<io::ErrorKind>,
@@ -123,6 +125,7 @@ impl Way {
                 held: VecDeque::new(),
                 waiting: 0,
                 last: Instant::now(),
+                sent: None,
                 receiver: Receiver::There,
                 sender_broken: None,
                 receiver_broken: None,

@@ -48,6 +48,31 @@ fn a_few_who_met_by_invite_see_each_other_and_write() {
 }
 
 #[test]
+#[ignore = "some minutes of work"]
+fn a_crowd_is_the_same_in_every_process_too() {
+    let crowd = [
+        "--seed",
+        "5",
+        "--nodes",
+        "190",
+        "--relays",
+        "10",
+        "--contacts",
+        "2",
+        "--seconds",
+        "20",
+    ];
+    let (first, again) = std::thread::scope(|scope| {
+        let again = scope.spawn(|| run(&crowd));
+        (run(&crowd), again.join().unwrap())
+    });
+    assert_eq!(trace(&first), trace(&again));
+    let outcome = &first["outcome"];
+    assert_eq!(outcome["befriended"][0], outcome["befriended"][1], "{first:#}");
+    assert_eq!(outcome["messages_came"].as_f64().unwrap(), 1.0, "{first:#}");
+}
+
+#[test]
 fn faults_are_part_of_the_run() {
     let faulty = [
         "--seed",
