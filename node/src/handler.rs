@@ -507,6 +507,7 @@ fn counters(counters: &Counters) -> BTreeMap<String, u64> {
             ("pruned".to_owned(), counters.pruned),
             ("other_networks".to_owned(), counters.other_networks),
             ("repaired".to_owned(), counters.repaired),
+            ("renewed".to_owned(), counters.renewed),
             ("dropped".to_owned(), counters.dropped),
         ])
         .collect()

@@ -115,6 +115,8 @@ pub struct Timing {
     pub lookup: Duration,
     /// How long an exchange may take.
     pub exchange: Duration,
+    /// In which time a relay puts each card that it keeps into the DHT again.
+    pub renew: Duration,
 }
 
 impl Timing {
@@ -132,6 +134,8 @@ impl Timing {
             grace: Duration::from_secs(20),
             lookup: Duration::from_secs(10),
             exchange: Duration::from_secs(10),
+            // Twenty servers have each card: together they put it every hour, so that it outlives servers that come and go.
+            renew: Duration::from_secs(20 * 3_600),
         }
     }
 }

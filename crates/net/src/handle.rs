@@ -511,6 +511,8 @@ pub struct Counters {
     pub other_networks: u64,
     /// Copies put right after a lookup found them outdated.
     pub repaired: u64,
+    /// Cards and identity sheets that this relay put into the DHT again.
+    pub renewed: u64,
     /// Events dropped because the driver did not keep up.
     pub dropped: u64,
 }

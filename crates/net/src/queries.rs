@@ -31,7 +31,9 @@ pub(crate) enum Part {
     Store { put: u64 },
     /// Of a put: reading it back.
     ReadBack { put: u64 },
-    /// Of a lookup that is over: correcting outdated copies.
+    /// The servers closest to a place at which something is kept that is put again.
+    Renewal { place: Place },
+    /// Giving servers what they do not have, or an older copy of: after a lookup, or to put it again.
     Repair,
 }
 

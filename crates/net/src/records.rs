@@ -8,6 +8,7 @@ use libp2p::PeerId;
 use libp2p::kad::store::{Error, RecordStore, Result};
 use libp2p::kad::{ProviderRecord, Record, RecordKey};
 use porchlight_wire::beacon::{BeaconError, VerifiedBeacon};
+use porchlight_wire::blind::Kind;
 use porchlight_wire::network::Network;
 use porchlight_wire::record::{Place, RecordError, VerifiedRecord};
 use porchlight_wire::shelf::{Shelf, ShelfLimits, Shelved};
@@ -90,6 +91,15 @@ impl Records {
     /// Whether there is anything at a place, or we wait for something there: what is put there is nothing new.
     pub(crate) fn knows(&self, place: &Place) -> bool {
         self.is_own(place) || self.at(place).is_some()
+    }
+
+    /// Where what is good for weeks is kept: cards, and identity sheets.
+    pub(crate) fn lasting(&self) -> Vec<Place> {
+        let lasts = |record: &&VerifiedRecord| match record {
+            VerifiedRecord::Beacon(beacon) => beacon.kind() == Kind::Card,
+            VerifiedRecord::Sheet(_) => true,
+        };
+        self.shared.iter().filter(lasts).map(VerifiedRecord::place).collect()
     }
 
     /// How many records there are.

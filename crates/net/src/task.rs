@@ -5,6 +5,7 @@ mod events;
 mod following;
 mod lookups;
 mod probes;
+mod renewals;
 #[cfg(test)]
 mod tests;
 
@@ -70,6 +71,7 @@ pub(crate) struct Task {
     connections: Connections,
     queries: Queries,
     probes: Probes,
+    renewals: renewals::Renewals,
     followers: Followers,
     pace: Pace<Place>,
     /// Places that peers have brought by put.
@@ -139,6 +141,7 @@ impl Task {
             stream_reports,
             queries: Queries::default(),
             probes: Probes::default(),
+            renewals: renewals::Renewals::default(),
             pace: Pace::new(RECORDS),
             brought: Pace::new(PLACES),
             counters: Counters::default(),
@@ -277,6 +280,7 @@ impl Task {
         self.swarm.behaviour_mut().kad.store_mut().sweep();
         self.pace.sweep();
         self.brought.sweep();
+        self.renew_due();
         self.follow_somewhere();
         if self.live_changed || self.answering() != self.live_peers {
             self.tell_live();

@@ -8,6 +8,7 @@
 //! Where to look: [`input`] for everything that can wake it, [`step`] for everything that can leave it, [`rows`] for
 //! what it keeps on disk, [`access`] for who may do what, [`presence`] for what is published and what is told.
 
+mod absence;
 pub mod access;
 pub mod clock;
 mod contacts;

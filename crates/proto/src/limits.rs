@@ -67,6 +67,28 @@ pub const WORKED_SHARE: u64 = 4;
 /// Mailboxes that the owner of one can vouch for: friends, not a crowd.
 pub const VOUCHED_EACH: usize = 32;
 
+/// Days for which a leaving node makes closing records: as long as what waits for it is kept.
+pub const AWAY_DAYS: u64 = 7;
+
+/// How far ahead a record that is left with a relay may begin to stand: the last of those days, and one for where days begin.
+pub const LEFT_AHEAD: u64 = (AWAY_DAYS + 1) * DAY;
+
+/// Records that the owner of a mailbox may leave: a week's of some thirty views.
+pub const LEFT_EACH: usize = 192;
+
+/// The same where nothing but work speaks for the mailbox: of eight views.
+pub const LEFT_WORKED: usize = 48;
+
+/// Records that all owners may leave: eight mebibytes, which a relay has in memory.
+pub const LEFT: usize = 8_192;
+
+/// Left records that are put in one step.
+pub const LEFT_AT_ONCE: usize = 16;
+
+/// Within how many milliseconds of the time they stand from left records are put, each at a moment of its own: within the hour in
+/// which the addresses of two days are in use.
+pub const LEFT_SPREAD: u64 = EPOCH_OVERLAP;
+
 /// How long a mailbox is kept after it was registered. Its owner registers it again long before.
 pub const MAILBOX_LIFE: u64 = 30 * DAY;
 

@@ -533,6 +533,12 @@ impl Node {
         }
     }
 
+    /// Whether the relay has answered, over the connection that there is, that it keeps this mailbox.
+    pub(crate) fn is_registered(&self, mailbox: MailboxId) -> bool {
+        let visit = self.collector.visits.get(&mailbox);
+        visit.is_some_and(|visit| visit.registered)
+    }
+
     /// Our mailboxes that others may use, those at chosen relays first.
     fn open_mailboxes(&self) -> Vec<&MailboxRow> {
         let now = self.clock.unix;

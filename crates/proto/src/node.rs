@@ -3,6 +3,7 @@
 //! An input is routed to the part it concerns; then everything that has become due is done (`settle`). All
 //! changes of durable state go through [`Snapshot::apply`], so that memory and disk cannot differ.
 
+use crate::absence::Ahead;
 use crate::clock::{Clock, Instant};
 use crate::event::Event;
 use crate::hello::Hellos;
@@ -19,6 +20,7 @@ use crate::presence::watcher::Watched;
 use crate::public::{AddingPublic, OwnSheet, SheetFor};
 use crate::publication::{Name, Publication};
 use crate::relay::Mailkeeping;
+use crate::relay::left::LeftHere;
 use crate::relay::mailbox::Keeper;
 use crate::removal::Closings;
 use crate::reply::{CommandError, Reply};
@@ -118,6 +120,7 @@ pub struct Node {
     pub(crate) post: Post,
     pub(crate) collector: Collector,
     pub(crate) keeper: Keeper,
+    pub(crate) left_here: LeftHere,
     pub(crate) messaging: Messaging,
     pub(crate) hellos: Hellos,
     /// Until when the tokens for strangers' envelopes were used up.
@@ -151,6 +154,7 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Leaving {
     pub(crate) puts: BTreeSet<PutId>,
+    pub(crate) exchanges: BTreeSet<ExchangeId>,
     pub(crate) until: Instant,
 }
 
@@ -233,6 +237,7 @@ impl Node {
     pub fn restore(snapshot: Snapshot, config: Config, seed: [u8; 32], clock: Clock) -> Self {
         let sequence = snapshot.ceiling;
         let keeper = Keeper::of(&snapshot);
+        let left_here = LeftHere::of(&snapshot);
         let mut node = Self {
             config,
             disk: snapshot,
@@ -266,6 +271,7 @@ impl Node {
             post: Post::default(),
             collector: Collector::default(),
             keeper,
+            left_here,
             messaging: Messaging::default(),
             hellos: Hellos::default(),
             stranger_credit: 0,
@@ -309,6 +315,7 @@ impl Node {
                 self.next_collection(),
                 self.next_sweep(),
                 self.next_notice(),
+                self.next_left(),
                 self.next_message(),
                 self.next_envelope_key(),
                 self.next_add(),
@@ -351,7 +358,7 @@ impl Node {
                 request,
             } => self.on_request(from, exchange, request),
             Input::Response { exchange, response } => {
-                let of_hello = self.on_hello_response(exchange, &response);
+                let of_hello = self.on_left_answer(exchange) || self.on_hello_response(exchange, &response);
                 let of_keeping = of_hello || self.on_notice_answered(exchange, Some(&response));
                 let of_mailbox = of_keeping || self.on_mailbox_response(exchange, &response);
                 if !of_mailbox && !self.on_parcel_response(exchange, &response) {
@@ -363,7 +370,8 @@ impl Node {
                 perhaps_processed,
                 reason,
             } => {
-                let of_keeping = self.on_hello_failed(exchange) || self.on_notice_answered(exchange, None);
+                let of_hello = self.on_left_answer(exchange) || self.on_hello_failed(exchange);
+                let of_keeping = of_hello || self.on_notice_answered(exchange, None);
                 let of_mailbox = of_keeping || self.on_mailbox_failed(exchange);
                 if !of_mailbox && !self.on_parcel_failed(exchange) {
                     self.on_exchange_failed(exchange, perhaps_processed, &reason);
@@ -391,7 +399,7 @@ impl Node {
         match &self.phase {
             Phase::Waiting | Phase::Gone => {}
             Phase::Leaving(leaving) => {
-                if leaving.puts.is_empty() || leaving.until <= self.clock.instant {
+                if (leaving.puts.is_empty() && leaving.exchanges.is_empty()) || leaving.until <= self.clock.instant {
                     self.phase = Phase::Gone;
                     self.step.effect(Effect::Halt);
                 }
@@ -423,6 +431,7 @@ impl Node {
                 self.parcels_due();
                 self.sweep_due();
                 self.notices_due();
+                self.left_due();
                 self.keep_envelope_key();
                 self.messages_due();
                 self.publish_due();
@@ -714,7 +723,9 @@ impl Node {
 
     fn leave(&mut self) {
         self.tell(Event::NodeStopping);
-        let puts = self.say_goodbye();
+        let mut ahead = Ahead::new();
+        let puts = self.say_goodbye(&mut ahead);
+        let exchanges = self.leave_with_relays(&ahead);
         // What follows a clean end need not go on from an hour ahead.
         self.write(Write::PutCeiling(self.sequence));
         for (_, adding) in std::mem::take(&mut self.adds) {
@@ -755,6 +766,7 @@ impl Node {
         }
         self.phase = Phase::Leaving(Leaving {
             puts,
+            exchanges,
             until: self.clock.instant.plus(GOODBYE_WAIT),
         });
     }

@@ -1,6 +1,7 @@
 //! What this node keeps published: its views, its card, its invite records. Decides when a record is made, when it goes to
 //! gossip and when into the DHT. Called by the core after every input; makes no record a rule of pace forbids.
 
+use crate::absence::Ahead;
 use crate::access::{Action, Decision, Resource, Subject, decide};
 use crate::clock::Instant;
 use crate::input::PutId;
@@ -10,7 +11,7 @@ use crate::presence::presentity::{document, farewell, project};
 use crate::public::PUBLIC_VIEW;
 use crate::rows::Projection;
 use crate::step::{Effect, Write};
-use porchlight_wire::beacon::{BeaconDraft, VerifiedBeacon, topic};
+use porchlight_wire::beacon::{BeaconDraft, SealError, VerifiedBeacon, topic};
 use porchlight_wire::blind::{BlindedKey, Epoch, Epochs, GenerationKey, Kind, ReadKey};
 use porchlight_wire::card::{Bundle, InviteRecord, SignedCard};
 use porchlight_wire::grant::Right;
@@ -19,6 +20,7 @@ use porchlight_wire::network::TopicIndex;
 use porchlight_wire::presence::{Basic, PresenceDocument, PresenceState, Reach};
 use porchlight_wire::record::Place;
 use porchlight_wire::time::UnixMillis;
+use rand_chacha::ChaCha20Rng;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The one slot in use until second devices can be linked.
@@ -139,6 +141,27 @@ impl Publication {
             .addresses
             .entry(epoch)
             .or_insert_with(|| read.blinded(kind, epoch, SLOT))
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) const fn epoch_at(&self, now: UnixMillis) -> Epoch {
+        self.clock.at(now)
+    }
+
+    pub(crate) const fn start_of(&self, epoch: Epoch) -> UnixMillis {
+        self.clock.start(epoch)
+    }
+
+    pub(crate) fn seal(
+        &self,
+        draft: &BeaconDraft<'_>,
+        now: UnixMillis,
+        rng: &mut ChaCha20Rng,
+    ) -> Result<Vec<u8>, SealError> {
+        self.key.seal(draft, now, rng)
     }
 
     /// The addresses in use at `now`.
@@ -508,7 +531,11 @@ impl Node {
         }
     }
 
-    fn presence_content(&self, document: PresenceDocument, reach: Option<Reach>) -> Option<(Vec<u8>, u64, UnixMillis)> {
+    pub(crate) fn presence_content(
+        &self,
+        document: PresenceDocument,
+        reach: Option<Reach>,
+    ) -> Option<(Vec<u8>, u64, UnixMillis)> {
         let closed = document.basic() == Basic::Closed;
         let state = PresenceState {
             issued: self.clock.unix,
@@ -580,7 +607,9 @@ impl Node {
         // What can wait does not stand in the way of what cannot.
         if complete && let Some(newest) = epochs.iter().max() {
             let upcoming = publication.address(Epoch(newest.0.saturating_add(1)));
-            self.work_for(Place::Beacon(upcoming));
+            if self.work_for(Place::Beacon(upcoming)).is_some() {
+                self.prepare_absence(publication);
+            }
         }
         complete
     }
@@ -653,10 +682,10 @@ impl Node {
         }
     }
 
-    /// Proofs of work for epochs that are over are of no use: each publication needs at most three (the epoch before, the
-    /// current and the next one).
+    /// Proofs of work for epochs that are over are of no use: each publication needs at most nine (the epoch before, the
+    /// current one, and those for which closing records are made).
     fn forget_old_work(&mut self) {
-        const EACH: usize = 3;
+        const EACH: usize = 9;
         if self.work.len() <= 2 * EACH * self.publications.len().max(1) {
             return;
         }
@@ -678,7 +707,7 @@ impl Node {
         if let Phase::Leaving(leaving) = &mut self.phase {
             leaving.puts.remove(&put);
         }
-        if self.on_closing_put(put, stored) || self.on_sheet_put(put, stored, asked) {
+        if self.on_left_put(put, stored) || self.on_closing_put(put, stored) || self.on_sheet_put(put, stored, asked) {
             return;
         }
         let Some(name) = self.puts.remove(&put) else {
@@ -720,8 +749,9 @@ impl Node {
     }
 
     /// Closing records of every view, for this epoch and the next: gossiped, and put whatever the pace; and what those who use
-    /// an invite while we are away will look for. Returns the puts to wait for.
-    pub(crate) fn say_goodbye(&mut self) -> BTreeSet<PutId> {
+    /// an invite while we are away will look for. Closing records of the days that follow go into `ahead`. Returns the puts to wait
+    /// for.
+    pub(crate) fn say_goodbye(&mut self, ahead: &mut Ahead) -> BTreeSet<PutId> {
         let under_way = self.puts.iter();
         let mut puts: BTreeSet<PutId> = under_way
             .filter(|(_, name)| matches!(name, Name::Card | Name::Invite(_)))
@@ -760,6 +790,7 @@ impl Node {
                 let record = beacon.into();
                 self.step.effect(Effect::Put { put, record });
             }
+            self.closing_records_ahead(&mut publication, ahead);
         }
         puts
     }

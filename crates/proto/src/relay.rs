@@ -1,5 +1,6 @@
-//! What a node does for others in the relay role, as far as it needs a memory: mailboxes. Records and gossip are `net`'s.
+//! What a node does for others in the relay role, as far as it needs a memory: mailboxes, and what their owners leave here. Records and gossip are `net`'s.
 
+pub(crate) mod left;
 pub(crate) mod mailbox;
 
 use porchlight_wire::ids::NodeId;

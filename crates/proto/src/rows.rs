@@ -4,7 +4,8 @@ mod mailboxes;
 mod own;
 
 pub use mailboxes::{
-    BatchContents, BodyRow, DepositRow, Item, KeptRow, MailboxRow, ParcelRow, SpentRow, StampsRow, TakenRow, Tier,
+    BatchContents, BodyRow, DepositRow, Item, KeptRow, LeftRow, MailboxRow, ParcelRow, SpentRow, StampsRow, TakenRow,
+    Tier,
 };
 pub use own::{OwnPresenceRow, OwnState, OwnTuple, Status};
 

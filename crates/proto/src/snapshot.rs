@@ -5,8 +5,8 @@ use crate::messaging::rows::{
     AccountRow, ConversationRow, HeldRow, Origin, OutboxRow, SealedRow, SeenRow, SessionKey, SessionRow,
 };
 use crate::rows::{
-    AnswerRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, FormerRow, Identity, InviteRow, KeptRow, LetterRow,
-    MailboxRow, ObservedRow, OwnPresenceRow, ParcelRow, SpentRow, StampsRow, TakenRow, ViewRow,
+    AnswerRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, FormerRow, Identity, InviteRow, KeptRow, LeftRow,
+    LetterRow, MailboxRow, ObservedRow, OwnPresenceRow, ParcelRow, SpentRow, StampsRow, TakenRow, ViewRow,
 };
 use crate::step::Write;
 use porchlight_wire::blind::BlindedKey;
@@ -60,6 +60,8 @@ pub struct Snapshot {
     pub deposits: BTreeMap<(MailboxId, u64), DepositRow>,
     /// What has admitted an envelope, by mailbox and mark.
     pub spent: BTreeMap<(MailboxId, [u8; 16]), SpentRow>,
+    /// Records that owners of mailboxes left here, by mailbox and address.
+    pub left: BTreeMap<(MailboxId, BlindedKey), LeftRow>,
     /// The oldest event kept; 1 if there never was one.
     pub oldest_event: u64,
     /// The newest event's number; 0: there never was one.
@@ -108,6 +110,7 @@ impl Snapshot {
             kept: BTreeMap::new(),
             deposits: BTreeMap::new(),
             spent: BTreeMap::new(),
+            left: BTreeMap::new(),
             oldest_event: 1,
             newest_event: 0,
             account: None,
@@ -223,6 +226,12 @@ impl Snapshot {
                 self.deposits.remove(&(*mailbox, *number));
             }
             Write::PutBody(_) | Write::DeleteBody(..) => {}
+            Write::PutLeft(row) => {
+                self.left.insert((row.mailbox, row.pk), row.clone());
+            }
+            Write::DeleteLeft(mailbox, pk) => {
+                self.left.remove(&(*mailbox, *pk));
+            }
             Write::PutSpent(row) => {
                 self.spent.insert((row.mailbox, row.mark), row.clone());
             }

@@ -9,7 +9,8 @@ use crate::messaging::rows::{
 use crate::reply::{CommandError, Reply};
 use crate::rows::{
     AnswerRow, BodyRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, EventRow, FormerRow, Identity, InviteRow,
-    KeptRow, LetterRow, MailboxRow, ObservedRow, OwnPresenceRow, ParcelRow, SpentRow, StampsRow, TakenRow, ViewRow,
+    KeptRow, LeftRow, LetterRow, MailboxRow, ObservedRow, OwnPresenceRow, ParcelRow, SpentRow, StampsRow, TakenRow,
+    ViewRow,
 };
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::BlindedKey;
@@ -104,6 +105,10 @@ pub enum Write {
     PutBody(BodyRow),
     /// By mailbox and number.
     DeleteBody(MailboxId, u64),
+    /// By mailbox and address.
+    PutLeft(LeftRow),
+    /// By mailbox and address.
+    DeleteLeft(MailboxId, BlindedKey),
     /// By mailbox and mark.
     PutSpent(SpentRow),
     /// By mailbox and mark.
@@ -191,6 +196,8 @@ impl Write {
             | Self::DeleteDeposit(..)
             | Self::PutBody(_)
             | Self::DeleteBody(..)
+            | Self::PutLeft(_)
+            | Self::DeleteLeft(..)
             | Self::PutSpent(_)
             | Self::DeleteSpent(..)
             | Self::PutIdentity(_)

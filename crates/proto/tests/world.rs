@@ -19,6 +19,8 @@
 )]
 #![allow(unreachable_pub, missing_docs, reason = "nothing outside this binary uses it")]
 
+#[path = "world/absence.rs"]
+mod absence;
 #[path = "world/adversity.rs"]
 mod adversity;
 #[path = "world/apart.rs"]

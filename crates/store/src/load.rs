@@ -4,13 +4,15 @@ use crate::error::OpenError;
 use crate::schema::sqlite;
 use crate::tables::{
     ACCOUNT, ANSWERS, CEILING, CHOSEN_RELAYS, CLOSINGS, CONSUMERS, CONTACTS, CONVERSATIONS, DEPOSITS, FORMER, HELD,
-    IDENTITY, INVITES, KEPT, LETTERS, MAILBOXES, NODE, OBSERVED, OUTBOX, OWN, PARCELS, SEALED, SEEN, SESSIONS,
-    SHEET_UNTIL, SPENT, STAMPS, TAKEN, TRANSPORT, VIEWS,
+    IDENTITY, INVITES, KEPT, LEFT_HERE, LETTERS, MAILBOXES, NODE, OBSERVED, OUTBOX, OWN, PARCELS, SEALED, SEEN,
+    SESSIONS, SHEET_UNTIL, SPENT, STAMPS, TAKEN, TRANSPORT, VIEWS,
 };
 use crate::vault::Vault;
 use porchlight_proto::Snapshot;
 use porchlight_proto::messaging::rows::{ConversationRow, HeldRow, OutboxRow, SealedRow, SeenRow, SessionRow};
-use porchlight_proto::rows::{DepositRow, Identity, KeptRow, MailboxRow, ParcelRow, SpentRow, StampsRow, TakenRow};
+use porchlight_proto::rows::{
+    DepositRow, Identity, KeptRow, LeftRow, MailboxRow, ParcelRow, SpentRow, StampsRow, TakenRow,
+};
 use porchlight_wire::cbor;
 use porchlight_wire::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension};
@@ -72,6 +74,7 @@ pub(crate) fn load(
     snapshot.kept = keyed(reader.rows(KEPT)?, |row: &KeptRow| row.mailbox);
     snapshot.deposits = keyed(reader.rows(DEPOSITS)?, |row: &DepositRow| (row.mailbox, row.number));
     snapshot.spent = keyed(reader.rows(SPENT)?, |row: &SpentRow| (row.mailbox, row.mark));
+    snapshot.left = keyed(reader.rows(LEFT_HERE)?, |row: &LeftRow| (row.mailbox, row.pk));
     snapshot.account = reader.single(ACCOUNT)?;
     snapshot.sessions = keyed(reader.rows(SESSIONS)?, |row: &SessionRow| row.key);
     snapshot.outbox = keyed(reader.rows(OUTBOX)?, |row: &OutboxRow| row.message.id);

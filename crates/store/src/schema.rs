@@ -6,15 +6,16 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The migrations, each from the schema of its index to the next.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_removal.sql"),
     include_str!("../migrations/0003_mailboxes.sql"),
     include_str!("../migrations/0004_messages.sql"),
+    include_str!("../migrations/0005_left.sql"),
 ];
 
 /// The newest schema.
-pub(crate) const SCHEMA: u32 = 4;
+pub(crate) const SCHEMA: u32 = 5;
 
 /// How long a connection waits for another one's lock: only a reader can meet the writer, and briefly.
 const BUSY: Duration = Duration::from_secs(10);

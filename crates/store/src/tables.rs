@@ -26,6 +26,7 @@ pub(crate) const KEPT: &str = "kept";
 pub(crate) const DEPOSITS: &str = "deposits";
 pub(crate) const BODIES: &str = "bodies";
 pub(crate) const SPENT: &str = "spent";
+pub(crate) const LEFT_HERE: &str = "left_here";
 
 pub(crate) const SESSIONS: &str = "sessions";
 pub(crate) const OUTBOX: &str = "outbox";
@@ -37,7 +38,7 @@ pub(crate) const MESSAGES: &str = "messages";
 pub(crate) const MESSAGE_STATES: &str = "message_states";
 
 /// All tables whose values are sealed.
-pub(crate) const ALL: [&str; 27] = [
+pub(crate) const ALL: [&str; 28] = [
     NODE,
     VIEWS,
     INVITES,
@@ -57,6 +58,7 @@ pub(crate) const ALL: [&str; 27] = [
     DEPOSITS,
     BODIES,
     SPENT,
+    LEFT_HERE,
     SESSIONS,
     OUTBOX,
     SEALED,
@@ -162,6 +164,8 @@ pub(crate) fn change(write: &Write) -> Change {
         Write::DeleteDeposit(mailbox, number) => Change::Delete(DEPOSITS, numbered(mailbox, *number)),
         Write::PutBody(row) => put(BODIES, &numbered(&row.mailbox, row.number), row),
         Write::DeleteBody(mailbox, number) => Change::Delete(BODIES, numbered(mailbox, *number)),
+        Write::PutLeft(row) => put(LEFT_HERE, &pair(row.mailbox.as_bytes(), row.pk.as_bytes()), row),
+        Write::DeleteLeft(mailbox, pk) => Change::Delete(LEFT_HERE, pair(mailbox.as_bytes(), pk.as_bytes())),
         Write::PutSpent(row) => put(SPENT, &pair(row.mailbox.as_bytes(), &row.mark), row),
         Write::DeleteSpent(mailbox, mark) => Change::Delete(SPENT, pair(mailbox.as_bytes(), mark)),
         Write::PutIdentity(row) => Change::PutSingle(IDENTITY, cbor::encode_own(row)),

@@ -24,6 +24,9 @@ const CERT: &str = "porchlight/beacon-cert/1";
 const RECORD: &str = "porchlight/beacon/1";
 const WORK: &str = "porchlight/work/1";
 
+/// Bytes of a beacon of the smallest class: one that says no more than that its presentity is away fits it.
+pub const BEACON_LEAST: usize = BEACON_CLASSES[0];
+
 /// Bytes before the ciphertext.
 const HEADER: usize = 1 + 1 + 32 + 8 + 32 + 4 + 64 + 8 + 4 + 64 + 24 + 2;
 const SIGNATURE: usize = 64;
@@ -147,6 +150,20 @@ impl VerifiedBeacon {
             expires,
             bytes: bytes.into(),
         })
+    }
+
+    /// Verifies a beacon of a day to come, as it will be verified then, and says from when on it will stand. What is verified so must
+    /// not be shown or sent before, and is verified again then.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify).
+    pub fn verify_ahead(bytes: &[u8], network: &Network, now: UnixMillis) -> Result<(Self, UnixMillis), BeaconError> {
+        let parts = Parts::split(bytes)?;
+        let end = UnixMillis::from_seconds(u64::from(parts.signer_end));
+        let from = UnixMillis(end.0.saturating_sub(ahead(parts.kind)));
+        let at = from.max(now);
+        Ok((Self::verify(bytes, network, at)?, at))
     }
 
     /// The bytes, as received.

@@ -119,6 +119,9 @@ pub const MAILBOX_BATCH: usize = 32;
 /// Envelopes named in one list of a mailbox: some four kilobytes.
 pub const MAILBOX_LISTED: usize = 256;
 
+/// Records left with a relay in one operation: a week's of five views, and a third of the largest frame.
+pub const LEFT_BATCH: usize = 32;
+
 /// Bytes of envelopes in one answer of a mailbox: one of the largest, with room for small ones beside it, below [`FRAME_BYTES`].
 pub const MAILBOX_ANSWER_BYTES: usize = 80 * 1024;
 

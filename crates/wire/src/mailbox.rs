@@ -1,11 +1,12 @@
 //! Mailboxes: how one is named, how its owner proves to be it, and what is asked of the relay that keeps it. A relay learns a key,
 //! times and sizes; nothing here names a principal. docs/spec/mailbox.md.
 
+use crate::beacon::BEACON_LEAST;
 use crate::cbor::{self, CborError};
 use crate::hash::sha256;
 use crate::ids::{NodeAddress, NodeId, RandomId};
 use crate::keys::{labelled, verify};
-use crate::limits::{MAILBOX_BATCH, VOUCHER_USES};
+use crate::limits::{LEFT_BATCH, MAILBOX_BATCH, VOUCHER_USES};
 use crate::stamp::{Class, Day, DayWork, Stamp, StampKey};
 use crate::time::UnixMillis;
 use ed25519_dalek::{Signer, SigningKey};
@@ -21,8 +22,8 @@ const VOUCHER: &str = "porchlight/voucher/1";
 /// What a proof of work for a registration is over begins with this.
 const WORK: &[u8] = b"porchlight/mailbox-registration/1\0";
 
-/// Bytes of an operation: a registration with a voucher, or a full list of numbers, and as much again.
-const OPERATION_BYTES: usize = 1_024;
+/// Bytes of an operation: a registration with a voucher, or a full list of numbers, and as much again; or records to be put later.
+const OPERATION_BYTES: usize = 1_024 + LEFT_BATCH * (BEACON_LEAST + 8);
 
 /// Bytes of a voucher's statement: twice what the fields need.
 const VOUCHER_BYTES: usize = 512;
@@ -182,6 +183,13 @@ pub enum What {
         /// At most [`MAILBOX_BATCH`].
         numbers: Vec<u64>,
     },
+    /// Put these records when their time comes: the owner is away, and they say so. Registering the mailbox again ends it.
+    Leave {
+        /// Whether they take the place of all that were left before, or stand beside them.
+        first: bool,
+        /// Presence beacons of the smallest class, at most [`LEFT_BATCH`].
+        records: Vec<ByteBuf>,
+    },
     /// Forget this mailbox and all that is in it.
     Close {},
 }
@@ -238,11 +246,12 @@ impl SignedOperation {
         ) {
             return Err(MailboxError::Signature);
         }
-        let count = match &operation.what {
-            What::Get { numbers } | What::Delete { numbers } => numbers.len(),
-            What::Register { .. } | What::List { .. } | What::Close {} => 0,
+        let (count, most) = match &operation.what {
+            What::Get { numbers } | What::Delete { numbers } => (numbers.len(), MAILBOX_BATCH),
+            What::Leave { records, .. } => (records.len(), LEFT_BATCH),
+            What::Register { .. } | What::List { .. } | What::Close {} => (0, 0),
         };
-        if count > MAILBOX_BATCH {
+        if count > most {
             return Err(MailboxError::TooMany);
         }
         Ok(operation)
@@ -374,7 +383,7 @@ pub enum MailboxError {
     #[error("its time is over")]
     Over,
     /// It asks for too much at once.
-    #[error("expected at most {MAILBOX_BATCH} numbers, or {VOUCHER_USES} uses")]
+    #[error("expected at most {MAILBOX_BATCH} numbers, {LEFT_BATCH} records, or {VOUCHER_USES} uses")]
     TooMany,
 }
 

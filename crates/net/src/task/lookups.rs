@@ -150,6 +150,11 @@ impl Task {
                 }
             }
             Part::ReadBack { put } => self.on_read_back(put, result, last),
+            Part::Renewal { place } => {
+                if last {
+                    self.on_renewal(&place, result);
+                }
+            }
             Part::Repair => {}
         }
     }

@@ -1,7 +1,7 @@
 //! Records in the DHT: what servers take, what a put may say, which copy wins.
 
 use super::raw::Raw;
-use super::town::{beacon, config, dht_key, generation, now, ordinary, plain, relay, sealed, start};
+use super::town::{beacon, card, config, dht_key, generation, now, ordinary, plain, relay, sealed, start};
 use libp2p::Multiaddr;
 use libp2p::kad::{KBucketKey, RecordKey};
 use libp2p::multiaddr::Protocol;
@@ -253,4 +253,28 @@ async fn an_identity_sheet_is_kept_at_its_principals_id_and_nowhere_else() {
     server
         .status_is("the forgeries were counted", |status| status.counters.dht.forged == 3)
         .await;
+}
+
+#[tokio::test]
+async fn cards_are_put_again_by_relays_and_reach_servers_that_come_later() {
+    let mut first = config(Role::Relay, &[]);
+    first.timing.renew = std::time::Duration::from_millis(300);
+    let mut first = start(first).await;
+    let key = generation(21);
+    let (lasting, passing) = (card(&key, 1), beacon(&key, 2));
+    let mut alice = ordinary(&[&first]).await;
+    alice.put(1, lasting.clone()).await;
+    alice.put(2, passing.clone()).await;
+    // Their owner has gone before the second one comes.
+    alice.net.stop().await;
+    let mut second = relay(&[&first]).await;
+    second.status_is("the card", |status| status.records == 1).await;
+    let raw = Raw::connected_to(&second.address).await;
+    let copies = raw.get(dht_key(&lasting.pk())).await;
+    assert!(copies.iter().any(|copy| copy.value == lasting.bytes()));
+    // More than one round passes, and presence is in none of them.
+    first
+        .status_is("several rounds", |status| status.counters.renewed >= 3)
+        .await;
+    assert_eq!(second.net.status().await.unwrap().records, 1);
 }

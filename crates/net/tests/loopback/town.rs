@@ -294,9 +294,13 @@ pub fn generation(seed: u8) -> GenerationKey {
 
 /// The bytes of a beacon, as made at `made`.
 pub fn sealed(key: &GenerationKey, sequence: u64, made: UnixMillis) -> Vec<u8> {
+    sealed_as(Kind::Presence, key, sequence, made)
+}
+
+fn sealed_as(kind: Kind, key: &GenerationKey, sequence: u64, made: UnixMillis) -> Vec<u8> {
     let draft = BeaconDraft {
-        kind: Kind::Presence,
-        epoch: key.read_key().epoch(Kind::Presence, made),
+        kind,
+        epoch: key.read_key().epoch(kind, made),
         slot: 0,
         sequence,
         expires: UnixMillis(u64::MAX),
@@ -309,6 +313,11 @@ pub fn sealed(key: &GenerationKey, sequence: u64, made: UnixMillis) -> Vec<u8> {
 /// A beacon that stands.
 pub fn beacon(key: &GenerationKey, sequence: u64) -> VerifiedBeacon {
     VerifiedBeacon::verify(&sealed(key, sequence, now()), &plain(), now()).unwrap()
+}
+
+/// A card that stands.
+pub fn card(key: &GenerationKey, sequence: u64) -> VerifiedBeacon {
+    VerifiedBeacon::verify(&sealed_as(Kind::Card, key, sequence, now()), &plain(), now()).unwrap()
 }
 
 /// Waits for what has to come; a test fails where it does not.

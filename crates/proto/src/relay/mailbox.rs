@@ -326,6 +326,8 @@ impl Node {
         if let What::Register { stamp_key, claim } = what {
             let response = self.keep_mailbox(&duties, from, mailbox, stamp_key, &claim)?;
             self.remember_owner(from, mailbox);
+            // Whoever was away is back.
+            self.forget_left(&mailbox);
             return Ok(Some(response));
         }
         if self.kept(&mailbox).is_none() {
@@ -352,6 +354,11 @@ impl Node {
                     self.remove_deposit(mailbox, number);
                 }
                 Ok(Some(Response::MailboxDone {}))
+            }
+            What::Leave { first, records } => {
+                self.pace(from)?;
+                let kept = self.kept(&mailbox).ok_or(Refusal::NoMailbox)?.clone();
+                self.take_left(&duties, &kept, first, &records).map(Some)
             }
             What::Close {} => {
                 self.forget_mailbox(&mailbox);
@@ -533,6 +540,7 @@ impl Node {
         for mark in marks {
             self.write(Write::DeleteSpent(*mailbox, mark));
         }
+        self.forget_left(mailbox);
         self.write(Write::DeleteKept(*mailbox));
         self.keeper.told.remove(mailbox);
     }

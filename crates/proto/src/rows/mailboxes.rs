@@ -2,6 +2,7 @@
 //! kept here.
 
 use crate::messaging::rows::Owed;
+use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::ids::{NodeAddress, PrincipalId, RandomId};
 use porchlight_wire::mailbox::{MailboxAddress, MailboxId, MailboxKey, Pass, Quota, SignedVoucher, StampBatch};
 use porchlight_wire::stamp::{Class, StampKey};
@@ -145,6 +146,21 @@ pub struct BodyRow {
     pub number: u64,
     /// The envelope.
     pub envelope: ByteBuf,
+}
+
+/// A record that the owner of a mailbox left here, to be put when its time comes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeftRow {
+    /// Of which mailbox: the first part of the key.
+    pub mailbox: MailboxId,
+    /// Its address: the second part.
+    pub pk: BlindedKey,
+    /// The beacon.
+    pub record: ByteBuf,
+    /// When it is put.
+    pub due: UnixMillis,
+    /// When its time is over.
+    pub until: UnixMillis,
 }
 
 /// What admitted an envelope here: it admits no other one.

@@ -4,6 +4,8 @@ use crate::network::Site;
 use crate::{DAY, HOUR, MINUTE, SECOND, Who, World};
 use porchlight_proto::Input;
 use porchlight_proto::input::ExchangeId;
+use porchlight_wire::beacon::BeaconDraft;
+use porchlight_wire::blind::{Epoch, GenerationKey, Kind};
 use porchlight_wire::frame::{Refusal, Request, Response};
 use porchlight_wire::ids::{NodeId, RandomId};
 use porchlight_wire::keys::DeviceKeys;
@@ -11,8 +13,10 @@ use porchlight_wire::mailbox::{
     Claim, Entry, MailboxId, MailboxKey, Operation, Pass, SignedVoucher, Voucher, What, registration_challenge,
 };
 use porchlight_wire::stamp::{Class, Day, DayWork, Stamp, StampKey, deposit_challenge, find_day_work};
+use porchlight_wire::time::UnixMillis;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use serde_bytes::ByteBuf;
 
 /// The relay's core is the first member.
 const RELAY: Who = 0;
@@ -520,4 +524,94 @@ fn what_is_over_is_swept() {
         disk.kept.is_empty() && disk.spent.is_empty(),
         "nobody registered it again"
     );
+}
+
+/// A closing record of the day that is so many days ahead, by somebody with this seed, as it is made when that day begins.
+fn closing(world: &World, seed: u8, days: u64) -> ByteBuf {
+    let key = GenerationKey::from_bytes(&[seed; 64]);
+    let read = key.read_key();
+    let today = read.epoch(Kind::Presence, world.unix());
+    let epoch = Epoch(today.0 + days);
+    let draft = BeaconDraft {
+        kind: Kind::Presence,
+        epoch,
+        slot: 0,
+        sequence: 1,
+        expires: UnixMillis(u64::MAX),
+        payload: b"away",
+        work: 0,
+    };
+    let begins = read.epoch_start(Kind::Presence, epoch).max(world.unix());
+    let mut rng = ChaCha20Rng::from_seed([seed; 32]);
+    ByteBuf::from(key.seal(&draft, begins, &mut rng).unwrap())
+}
+
+#[test]
+fn what_is_left_is_checked_before_it_is_kept_and_bounded() {
+    let mut world = World::with_keepers(110, 1);
+    let owner = Owner::new(1);
+    let leave = |first: bool, records: Vec<ByteBuf>| What::Leave { first, records };
+    let refused = |reason| Response::Refused { reason };
+    let record = closing(&world, 1, 3);
+    let none = owner.asks(&mut world, leave(true, vec![record]));
+    assert_eq!(none, refused(Refusal::NoMailbox));
+    let claim = owner.works(&world);
+    owner.registers(&mut world, claim);
+    for days in [0, 1, 2, 7] {
+        let record = closing(&world, 1, days);
+        assert_eq!(
+            owner.asks(&mut world, leave(false, vec![record])),
+            Response::MailboxDone {}
+        );
+    }
+    assert_eq!(world.members[RELAY].disk.left.len(), 4);
+    // What nobody could use, or would stand too late.
+    let mut altered = closing(&world, 1, 3);
+    altered[900] ^= 1;
+    assert_eq!(
+        owner.asks(&mut world, leave(false, vec![altered])),
+        refused(Refusal::Invalid)
+    );
+    let late = closing(&world, 1, 11);
+    assert_eq!(owner.asks(&mut world, leave(false, vec![late])), refused(Refusal::Time));
+    let short = ByteBuf::from(vec![1; 100]);
+    assert_eq!(
+        owner.asks(&mut world, leave(false, vec![short])),
+        refused(Refusal::Size)
+    );
+    assert_eq!(world.members[RELAY].disk.left.len(), 4, "and what was there stays");
+    // For whom nothing but work speaks a few are kept.
+    let many: Vec<ByteBuf> = (2..34).map(|seed| closing(&world, seed, 3)).collect();
+    assert_eq!(
+        owner.asks(&mut world, leave(false, many.clone())),
+        Response::MailboxDone {}
+    );
+    let more: Vec<ByteBuf> = (34..50).map(|seed| closing(&world, seed, 3)).collect();
+    assert_eq!(owner.asks(&mut world, leave(false, more)), refused(Refusal::Quota));
+    assert_eq!(world.members[RELAY].disk.left.len(), 36);
+    // The same again is the same, and the first of a new set takes the place of all.
+    assert_eq!(owner.asks(&mut world, leave(false, many)), Response::MailboxDone {});
+    assert_eq!(world.members[RELAY].disk.left.len(), 36);
+    let record = closing(&world, 1, 4);
+    assert_eq!(
+        owner.asks(&mut world, leave(true, vec![record])),
+        Response::MailboxDone {}
+    );
+    assert_eq!(world.members[RELAY].disk.left.len(), 1);
+    // Nobody else can leave anything there, and who is back has nothing there any more.
+    let stranger = Owner {
+        key: owner.key.clone(),
+        ..Owner::new(2)
+    };
+    let record = closing(&world, 1, 5);
+    let operation = Operation {
+        mailbox: owner.id(),
+        owner: owner.node,
+        relay: world.node_of(Site::Member(RELAY)),
+        what: leave(true, vec![record]),
+    };
+    let played_back = world.frame(stranger.node, Request::Mailbox(operation.sign(&owner.key)));
+    assert_eq!(played_back, refused(Refusal::Invalid));
+    owner.registers(&mut world, Claim::Known);
+    assert!(world.members[RELAY].disk.left.is_empty());
 }

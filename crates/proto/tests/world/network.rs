@@ -535,7 +535,9 @@ impl World {
         let now = self.unix();
         let (mut stored, mut asked) = (0, 0);
         for relay in 0..self.relays.len() {
-            if !self.can_reach(Site::Member(who), Site::Relay(relay)) {
+            // A relay that puts is one of the servers.
+            let itself = self.node_of(Site::Member(who)) == self.relays[relay].address.node;
+            if !itself && !self.can_reach(Site::Member(who), Site::Relay(relay)) {
                 continue;
             }
             asked += 1;

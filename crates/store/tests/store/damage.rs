@@ -225,7 +225,7 @@ async fn a_newer_schema_is_refused_with_both_numbers_and_left_as_it_is() {
             error,
             OpenError::Newer {
                 found: 99,
-                known: 4,
+                known: 5,
                 ..
             }
         ),
@@ -233,7 +233,7 @@ async fn a_newer_schema_is_refused_with_both_numbers_and_left_as_it_is() {
     );
     let message = error.to_string();
     assert!(
-        message.contains("schema 99") && message.contains("knows 4"),
+        message.contains("schema 99") && message.contains("knows 5"),
         "{message}"
     );
     let found: u32 = home
@@ -241,7 +241,7 @@ async fn a_newer_schema_is_refused_with_both_numbers_and_left_as_it_is() {
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
     assert_eq!(found, 99);
-    home.sqlite().pragma_update(None, "user_version", 4).unwrap();
+    home.sqlite().pragma_update(None, "user_version", 5).unwrap();
     assert_eq!(home.snapshot().contacts.len(), 2);
 }
 

@@ -65,11 +65,13 @@ fn write(kind: u8, key: u64, seed: u64, newest: u64) -> Write {
         52 => Write::DeleteHeld(messages::origin(key)),
         53 => Write::PutMessage(messages::kept(key, seed)),
         54 => Write::PutMessageState(messages::state(key, seed)),
+        55 => Write::PutLeft(sample::left(key, seed)),
+        56 => Write::DeleteLeft(sample::mailbox_id(key % 2), sample::left(key, seed).pk),
         _ => Write::PutAccount(messages::account(seed)),
     }
 }
 
-const KINDS: u8 = 56;
+const KINDS: u8 = 58;
 
 fn commits() -> impl Strategy<Value = Vec<Vec<(u8, u64, u64)>>> {
     let one = (0..KINDS, 0..4_u64, prop_oneof![0..1_000_u64, Just(u64::MAX / 2)]);
@@ -139,5 +141,5 @@ fn every_kind_of_write_is_tried() {
             shown.split(['(', ' ']).next().unwrap().to_owned()
         })
         .collect();
-    assert_eq!(kinds.len(), 54, "{kinds:?}");
+    assert_eq!(kinds.len(), 56, "{kinds:?}");
 }

@@ -5,9 +5,9 @@ use porchlight_proto::messaging::rows::Owed;
 use porchlight_proto::reply::{ContactInfo, OwnPresence, Reply};
 use porchlight_proto::rows::{
     AnswerRow, BatchContents, BodyRow, ClosingRow, ConsumerRow, ContactRow, DepositRow, EventRow, FormerRow,
-    GrantedView, HeldView, Identity, InviteRow, Item, KeptRow, LetterRow, MailboxRow, ObservedRow, OwnPresenceRow,
-    OwnState, OwnTuple, ParcelRow, Projection, ReachLevel, SpentRow, StampsRow, Status, SubscriptionState, TakenRow,
-    Tier, ViewRow,
+    GrantedView, HeldView, Identity, InviteRow, Item, KeptRow, LeftRow, LetterRow, MailboxRow, ObservedRow,
+    OwnPresenceRow, OwnState, OwnTuple, ParcelRow, Projection, ReachLevel, SpentRow, StampsRow, Status,
+    SubscriptionState, TakenRow, Tier, ViewRow,
 };
 use porchlight_wire::blind::{BlindedKey, GenerationKey};
 use porchlight_wire::card::{Bundle, SignedCard};
@@ -503,6 +503,16 @@ pub fn body(key: u64, seed: u64) -> BodyRow {
         mailbox: mailbox_id(key % 2),
         number: key,
         envelope: ByteBuf::from(bytes::<2_048>(seed)),
+    }
+}
+
+pub fn left(key: u64, seed: u64) -> LeftRow {
+    LeftRow {
+        mailbox: mailbox_id(key % 2),
+        pk: closing(key, seed).pk,
+        record: ByteBuf::from(bytes::<1_024>(seed)),
+        due: UnixMillis(seed),
+        until: TODAY,
     }
 }
 

@@ -40,6 +40,10 @@ fn operations() -> Vec<Operation> {
         What::Delete {
             numbers: vec![u64::MAX; MAILBOX_BATCH],
         },
+        What::Leave {
+            first: true,
+            records: vec![vec![7; 1_024].into()],
+        },
         What::Close {},
     ]
     .into_iter()
