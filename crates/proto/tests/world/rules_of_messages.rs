@@ -122,7 +122,7 @@ fn rfc2779_4_1_3_an_answer_goes_to_the_return_address_or_to_the_sender_where_the
     let asked = world.write_as(alice, new).unwrap();
     let without = world.write(alice, bob, "answers to me");
     world.run_for(5 * SECOND);
-    assert_eq!(world.kept(bob, asked).unwrap().reply_to, [address.clone()]);
+    assert_eq!(world.kept(bob, asked).unwrap().reply_to, [address.as_str()]);
     assert!(world.kept(bob, without).unwrap().reply_to.is_empty());
     // The address is one that can be written to.
     let mut answer = new_message(&address, "gladly");
