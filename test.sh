@@ -16,3 +16,5 @@ RUSTDOCFLAGS="-D warnings" step cargo doc --release --locked --workspace --no-de
 step cargo test --release --locked --workspace
 # What needs the machine to itself.
 step cargo test --release --locked --workspace --test nodes -- --ignored
+# Networks of nodes in virtual time.
+step simulations/test.sh

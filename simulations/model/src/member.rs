@@ -266,9 +266,8 @@ impl Member {
         self.follow.clear();
         self.followed.clear();
         self.served.clear();
-        if !self.relay {
-            self.shelf = Shelf::new(OWN_SHELF);
-        }
+        // Records are kept in memory alone, by relays too.
+        self.shelf = Shelf::new(if self.relay { RELAY_SHELF } else { OWN_SHELF });
     }
 
     /// Hands one input to the core. Its effects come out once its writes are on the disk; not at all, or only the first, if it

@@ -232,6 +232,12 @@ impl World {
     }
 
     fn finish(&mut self) {
+        let now = self.now;
+        let up = self
+            .members
+            .iter()
+            .filter(|member| !member.relay && member.node.is_some());
+        self.measures.up_time += up.map(|member| now - member.booted_at).sum::<u64>();
         self.truth.at_the_end(&self.members, self.now);
         let people = self.members.len().saturating_sub(self.relays as usize);
         if let Some(number) = self.last_minute {
@@ -605,7 +611,14 @@ impl World {
             } => self.send_request(who, exchange, to, &addresses, request),
             Effect::Respond { exchange, response } => self.send_answer(who, exchange, response),
             Effect::Keep { contacts } => self.keep_connections(who, &contacts),
-            Effect::Halt => self.die(who, Death::Killed, false),
+            Effect::Halt => {
+                self.die(who, Death::Killed, false);
+                if self.healed {
+                    // Whoever was on the way out as the world healed comes back as all do.
+                    let at = self.plan(SECOND);
+                    self.queue.plan(at, Job::Start(who));
+                }
+            }
         }
     }
 

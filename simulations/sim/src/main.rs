@@ -2,8 +2,10 @@
 
 mod entropy;
 mod list;
+mod mutants;
 mod play;
 mod replay;
+mod report;
 mod sweep;
 
 use clap::{Parser, Subcommand};
@@ -27,6 +29,10 @@ enum What {
     Replay(replay::Replay),
     /// Play scenarios with many seeds, a process each, until one fails; then find a smaller one that fails.
     Sweep(sweep::Sweep),
+    /// Make one HTML file with pictures of outcomes.
+    Report(report::Report),
+    /// Plant bugs into a copy of the core, and see which check finds each.
+    Mutants(mutants::Mutants),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +42,8 @@ fn main() -> ExitCode {
         What::Run(run) => run.execute(),
         What::Replay(replay) => replay.execute(),
         What::Sweep(sweep) => sweep.execute(),
+        What::Report(report) => report.execute(),
+        What::Mutants(mutants) => mutants.execute(),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

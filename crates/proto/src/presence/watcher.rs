@@ -155,15 +155,21 @@ impl Node {
         if !may.allowed() {
             return false;
         }
-        let Some((state, generation)) = self.read_record(principal, epoch, beacon) else {
-            return false;
-        };
+        // What is no newer than what we have is not opened: that costs more than all else here, and most records come several times.
+        let held = self
+            .disk
+            .contacts
+            .get(principal)
+            .and_then(|contact| contact.held.as_ref());
         if let Some(known) = self.disk.observed.get(principal)
-            && known.generation == generation
+            && held.is_some_and(|held| held.generation == known.generation)
             && known.sequence >= beacon.sequence()
         {
             return false;
         }
+        let Some((state, generation)) = self.read_record(principal, epoch, beacon) else {
+            return false;
+        };
         let received = match source {
             Source::Direct | Source::Gossip | Source::Relay => Received::Live(self.clock.instant),
             Source::Dht | Source::Cache => Received::Late,
