@@ -1,8 +1,8 @@
 //! Deterministic CBOR (RFC 8949 section 4.2.1) over ciborium, which neither orders maps nor refuses loose encodings.
 //!
-//! Encoding sorts the keys of every map by their encoded bytes. Decoding is bounded first; then whatever does not
-//! encode again to the very same bytes is refused, which rules out long forms, indefinite lengths, unsorted and
-//! duplicate keys and anything after the value. Floats, tags and `undefined` have no place in our objects.
+//! Encoding sorts the keys of every map by their encoded bytes. Decoding is bounded first; then whatever is not the very same
+//! bytes when it is brought into that form is refused, which rules out long forms, indefinite lengths, unsorted and
+//! duplicate keys and anything after the value. Both work on the bytes: a tree of values would cost more than all else. Floats, tags and `undefined` have no place in our objects.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -58,8 +58,9 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 ///
 /// If the value holds floats or tags, or two entries of a map have one key.
 pub fn try_encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CborError> {
-    let value = Value::serialized(value).map_err(|error| CborError::Unfit(error.to_string()))?;
-    Ok(write(&canonical(value)?))
+    let mut bytes = Vec::new();
+    ciborium::into_writer(value, &mut bytes).map_err(|error| CborError::Unfit(error.to_string()))?;
+    canonical(&bytes)
 }
 
 /// Decodes one value of at most `limit` bytes.
@@ -74,14 +75,10 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Cbor
             got: bytes.len(),
         });
     }
-    let value: Value = ciborium::de::from_reader_with_recursion_limit(bytes, DEPTH)
-        .map_err(|error| CborError::Malformed(error.to_string()))?;
-    let value = canonical(value)?;
-    if write(&value) != bytes {
+    if canonical(bytes)? != bytes {
         return Err(CborError::NotDeterministic);
     }
-    value
-        .deserialized()
+    ciborium::de::from_reader_with_recursion_limit(bytes, 2 * DEPTH)
         .map_err(|error| CborError::Unfit(error.to_string()))
 }
 
@@ -123,43 +120,153 @@ pub fn decode_own<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, 
     }
 }
 
-fn write(value: &Value) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // Writing into memory fails only for values that cannot be represented, and `canonical` let none of those pass.
-    let written = ciborium::into_writer(value, &mut bytes);
-    debug_assert!(written.is_ok(), "a canonical value can be written");
-    bytes
+/// The deterministic encoding of what is encoded here in whatever way: heads in their shortest form, lengths up front, maps in order.
+fn canonical(bytes: &[u8]) -> Result<Vec<u8>, CborError> {
+    let mut rest = Rest(bytes);
+    let mut encoded = Vec::with_capacity(bytes.len());
+    rest.item(&mut encoded, 0)?;
+    if rest.0.is_empty() {
+        Ok(encoded)
+    } else {
+        Err(CborError::Malformed("something after the value".to_owned()))
+    }
 }
 
-fn canonical(value: Value) -> Result<Value, CborError> {
-    match value {
-        Value::Integer(_) | Value::Bytes(_) | Value::Text(_) | Value::Bool(_) | Value::Null => Ok(value),
-        Value::Array(items) => Ok(Value::Array(
-            items.into_iter().map(canonical).collect::<Result<_, _>>()?,
-        )),
-        Value::Map(entries) => {
-            let mut keyed = entries
-                .into_iter()
-                .map(|(key, value)| {
-                    let key = canonical(key)?;
-                    Ok((write(&key), key, canonical(value)?))
-                })
-                .collect::<Result<Vec<_>, CborError>>()?;
-            keyed.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-            let duplicate = keyed
-                .iter()
-                .zip(keyed.iter().skip(1))
-                .any(|((one, ..), (next, ..))| one == next);
-            if duplicate {
-                return Err(CborError::NotDeterministic);
+const UNSIGNED: u8 = 0;
+const NEGATIVE: u8 = 1;
+const BYTES: u8 = 2;
+const TEXT: u8 = 3;
+const ARRAY: u8 = 4;
+const MAP: u8 = 5;
+const TAG: u8 = 6;
+const FALSE: u64 = 20;
+const TRUE: u64 = 21;
+const NULL: u64 = 22;
+
+/// What of the bytes is still to be read.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], CborError> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or_else(ends_early)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    /// A head: the major type and its argument; none: a length that stands nowhere, or the end of what has none.
+    fn head(&mut self) -> Result<(u8, Option<u64>), CborError> {
+        let first = *self.take(1)?.first().ok_or_else(ends_early)?;
+        let (major, short) = (first >> 5, first & 0x1f);
+        let argument = match short {
+            0..=23 => Some(u64::from(short)),
+            24..=27 => {
+                let bytes = self.take(1 << (short - 24))?;
+                if major == 7 && short > 24 {
+                    return Err(CborError::Unsupported("a float"));
+                }
+                Some(bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
             }
-            Ok(Value::Map(
-                keyed.into_iter().map(|(_, key, value)| (key, value)).collect(),
-            ))
+            31 => None,
+            _ => return Err(CborError::Malformed("a head of a form that is not in use".to_owned())),
+        };
+        Ok((major, argument))
+    }
+
+    /// Reads one item, and appends its deterministic encoding.
+    fn item(&mut self, to: &mut Vec<u8>, depth: usize) -> Result<(), CborError> {
+        if depth > DEPTH {
+            return Err(CborError::Malformed("it nests too deeply".to_owned()));
         }
-        Value::Float(_) => Err(CborError::Unsupported("a float")),
-        Value::Tag(..) => Err(CborError::Unsupported("a tag")),
-        _ => Err(CborError::Unsupported("a value of a kind unknown here")),
+        let (major, argument) = self.head()?;
+        match (major, argument) {
+            (UNSIGNED | NEGATIVE, Some(value)) => push_head(to, major, value),
+            (BYTES | TEXT, Some(length)) => {
+                let content = self.take(usize::try_from(length).map_err(|_| ends_early())?)?;
+                if major == TEXT && std::str::from_utf8(content).is_err() {
+                    return Err(CborError::Malformed("a text that is not UTF-8".to_owned()));
+                }
+                push_head(to, major, length);
+                to.extend_from_slice(content);
+            }
+            (ARRAY, _) => {
+                let (mut items, mut count) = (Vec::new(), 0);
+                while self.goes_on(argument, count)? {
+                    self.item(&mut items, depth + 1)?;
+                    count += 1;
+                }
+                push_head(to, ARRAY, count);
+                to.extend(items);
+            }
+            (MAP, _) => self.map(argument, to, depth)?,
+            (TAG, Some(_)) => return Err(CborError::Unsupported("a tag")),
+            (7, Some(FALSE | TRUE | NULL)) => push_head(to, major, argument.unwrap_or(NULL)),
+            (7, Some(_)) => return Err(CborError::Unsupported("a value of a kind unknown here")),
+            // Strings in pieces: nothing that we encode has any.
+            _ => return Err(CborError::NotDeterministic),
+        }
+        Ok(())
+    }
+
+    fn map(&mut self, length: Option<u64>, to: &mut Vec<u8>, depth: usize) -> Result<(), CborError> {
+        let mut content = Vec::new();
+        // Where each entry begins, where its value does, and where it ends.
+        let mut entries: Vec<(usize, usize, usize)> = Vec::new();
+        let mut count = 0;
+        while self.goes_on(length, count)? {
+            let begin = content.len();
+            self.item(&mut content, depth + 1)?;
+            let value = content.len();
+            self.item(&mut content, depth + 1)?;
+            entries.push((begin, value, content.len()));
+            count += 1;
+        }
+        let key = |entry: &(usize, usize, usize)| content.get(entry.0..entry.1).unwrap_or_default();
+        entries.sort_by(|one, other| key(one).cmp(key(other)));
+        let neighbours = entries.iter().zip(entries.iter().skip(1));
+        if neighbours.into_iter().any(|(one, next)| key(one) == key(next)) {
+            return Err(CborError::NotDeterministic);
+        }
+        push_head(to, MAP, count);
+        for (begin, _, end) in &entries {
+            to.extend_from_slice(content.get(*begin..*end).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Whether there is another item in an array or map of this length, of which so many were read.
+    fn goes_on(&mut self, length: Option<u64>, read: u64) -> Result<bool, CborError> {
+        const BREAK: u8 = 0xff;
+        match length {
+            Some(length) => Ok(read < length),
+            None if self.0.first() == Some(&BREAK) => self.take(1).map(|_| false),
+            None => Ok(true),
+        }
+    }
+}
+
+fn ends_early() -> CborError {
+    CborError::Malformed("it ends early".to_owned())
+}
+
+/// A head in its shortest form.
+#[expect(clippy::cast_possible_truncation, reason = "each arm says that the value fits")]
+fn push_head(to: &mut Vec<u8>, major: u8, argument: u64) {
+    let major = major << 5;
+    match argument {
+        0..=23 => to.push(major | argument as u8),
+        24..=0xff => to.extend([major | 24, argument as u8]),
+        0x100..=0xffff => {
+            to.push(major | 25);
+            to.extend((argument as u16).to_be_bytes());
+        }
+        0x1_0000..=0xffff_ffff => {
+            to.push(major | 26);
+            to.extend((argument as u32).to_be_bytes());
+        }
+        _ => {
+            to.push(major | 27);
+            to.extend(argument.to_be_bytes());
+        }
     }
 }
 
