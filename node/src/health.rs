@@ -465,7 +465,7 @@ impl Api {
     /// Why events cannot be read, if so.
     async fn unreadable(&self) -> Option<String> {
         let before_newest = self.core.newest_event().borrow().saturating_sub(1);
-        match timeout(PATIENCE, self.events.after(before_newest, 1)).await {
+        match timeout(PATIENCE, self.events.after_on_disk(before_newest, 1)).await {
             Ok(Ok(_)) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some(format!("nothing came within {} s", PATIENCE.as_secs())),

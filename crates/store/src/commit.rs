@@ -2,7 +2,7 @@
 //! promised as much.
 
 use crate::error::{CommitError, OpenError};
-use crate::events::EventReader;
+use crate::events::{EventReader, Recent};
 use crate::load::{check, load, serde_bytes_array::Seed};
 use crate::messages::MessageReader;
 use crate::schema::{open, open_reader, sqlite};
@@ -14,6 +14,7 @@ use porchlight_proto::rows::Identity;
 use porchlight_proto::step::Durability;
 use porchlight_wire::cbor;
 use rusqlite::{Connection, Transaction};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -139,7 +140,9 @@ impl Store {
         let connection = open(path, false)?;
         let vault = Arc::new(Vault::new(key, &ALL));
         let (snapshot, transport) = load(&connection, &vault, path)?;
-        let events = EventReader::open(path, Arc::clone(&vault)).map_err(|source| sqlite(path, "opened", source))?;
+        let recent = Recent::default();
+        let events = EventReader::open(path, Arc::clone(&vault), recent.clone());
+        let events = events.map_err(|source| sqlite(path, "opened", source))?;
         let messages =
             MessageReader::open(path, Arc::clone(&vault)).map_err(|source| sqlite(path, "opened", source))?;
         let (jobs, queue) = sync_channel(WAITING);
@@ -149,6 +152,7 @@ impl Store {
             vault,
             setting,
             synced: true,
+            recent,
             stats: Arc::clone(&stats),
         };
         thread::spawn(move || writer.run(&queue));
@@ -180,7 +184,23 @@ impl Store {
     ///
     /// If they could not be written. The store takes no more writes then: what is in memory and what is on disk differ.
     pub async fn commit(&self, writes: Vec<Write>) -> Result<(), CommitError> {
-        let Some(durability) = writes.iter().map(Write::durability).max() else {
+        let durability = writes.iter().map(Write::durability).max();
+        self.commit_as(writes, durability).await
+    }
+
+    /// Makes writes outlive the process, whatever they are: for what nothing was promised about, and would only be learned again
+    /// if a power cut took it.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    pub async fn commit_unsynced(&self, writes: Vec<Write>) -> Result<(), CommitError> {
+        let durability = (!writes.is_empty()).then_some(Durability::Normal);
+        self.commit_as(writes, durability).await
+    }
+
+    async fn commit_as(&self, writes: Vec<Write>, durability: Option<Durability>) -> Result<(), CommitError> {
+        let Some(durability) = durability else {
             return Ok(());
         };
         let (done, answer) = oneshot::channel();
@@ -239,6 +259,8 @@ struct Writer {
     setting: DurabilitySetting,
     /// Whether SQLite is set to sync each transaction.
     synced: bool,
+    /// What was committed last, for those who follow events.
+    recent: Recent,
     stats: Arc<Counters>,
 }
 
@@ -280,10 +302,11 @@ impl Writer {
             self.synced = sync;
         }
         let transaction = self.connection.transaction().map_err(failed)?;
-        for write in group.iter().flat_map(|job| &job.writes) {
-            apply(&transaction, &self.vault, write)?;
+        for change in last_of_each_row(group) {
+            apply(&transaction, &self.vault, change)?;
         }
         transaction.commit().map_err(failed)?;
+        self.recent.add(group.iter().flat_map(|job| &job.writes));
         if group.iter().flat_map(|job| &job.writes).any(replaces_keys) {
             // The write-ahead log still has what was replaced, until it is written over. A reader in the way only puts it off.
             let _: Result<(), _> = self
@@ -307,11 +330,26 @@ const fn replaces_keys(write: &Write) -> bool {
     )
 }
 
-fn apply(transaction: &Transaction<'_>, vault: &Vault, write: &Write) -> Result<(), CommitError> {
+/// What is to be changed, in order. Of several changes of one row only the last one is made: a conversation is written with each
+/// message, and a session several times.
+fn last_of_each_row(group: &[Job]) -> Vec<Change<'_>> {
+    let mut rows = BTreeSet::new();
+    let mut changes: Vec<Change<'_>> = group
+        .iter()
+        .rev()
+        .flat_map(|job| job.writes.iter().rev())
+        .map(change)
+        .filter(|change| change.row().is_none_or(|row| rows.insert(row)))
+        .collect();
+    changes.reverse();
+    changes
+}
+
+fn apply(transaction: &Transaction<'_>, vault: &Vault, change: Change<'_>) -> Result<(), CommitError> {
     let failed = |error| CommitError::Sqlite(Arc::new(error));
-    match change(write) {
+    match change {
         Change::PutSingle(name, value) => {
-            let sealed = vault.seal(NODE, name.as_bytes(), &value).ok_or(CommitError::Seal)?;
+            let sealed = vault.seal(NODE, name.as_bytes(), &value()).ok_or(CommitError::Seal)?;
             transaction
                 .prepare_cached(
                     "INSERT INTO node (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2",
@@ -321,7 +359,7 @@ fn apply(transaction: &Transaction<'_>, vault: &Vault, write: &Write) -> Result<
         }
         Change::Put(table, key, value) => {
             let row = vault.row(table, &key);
-            let sealed = vault.seal(table, &row, &value).ok_or(CommitError::Seal)?;
+            let sealed = vault.seal(table, &row, &value()).ok_or(CommitError::Seal)?;
             transaction
                 .prepare_cached(&format!(
                     "INSERT INTO {table} (id, value) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET value = ?2"
@@ -337,7 +375,7 @@ fn apply(transaction: &Transaction<'_>, vault: &Vault, write: &Write) -> Result<
         }
         Change::PutEvent(number, value) => {
             let sealed = vault
-                .seal(EVENTS, &number.to_be_bytes(), &value)
+                .seal(EVENTS, &number.to_be_bytes(), &value())
                 .ok_or(CommitError::Seal)?;
             transaction
                 .prepare_cached(
@@ -353,7 +391,7 @@ fn apply(transaction: &Transaction<'_>, vault: &Vault, write: &Write) -> Result<
             value,
         } => {
             let sealed = vault
-                .seal(MESSAGES, &number.to_be_bytes(), &value)
+                .seal(MESSAGES, &number.to_be_bytes(), &value())
                 .ok_or(CommitError::Seal)?;
             let (id, contact) = (vault.row(MESSAGES, &id), vault.row(MESSAGES, &contact));
             transaction
@@ -366,7 +404,7 @@ fn apply(transaction: &Transaction<'_>, vault: &Vault, write: &Write) -> Result<
         }
         Change::PutMessageState(number, value) => {
             let sealed = vault
-                .seal(MESSAGE_STATES, &number.to_be_bytes(), &value)
+                .seal(MESSAGE_STATES, &number.to_be_bytes(), &value())
                 .ok_or(CommitError::Seal)?;
             transaction
                 .prepare_cached(

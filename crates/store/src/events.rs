@@ -4,21 +4,66 @@ use crate::error::ReadError;
 use crate::schema::open_reader;
 use crate::tables::{BODIES, EVENTS, numbered};
 use crate::vault::Vault;
+use porchlight_proto::Write;
 use porchlight_proto::rows::{BodyRow, EventRow};
 use porchlight_wire::cbor;
 use porchlight_wire::limits::FRAME_BYTES;
 use porchlight_wire::mailbox::{Held, MailboxId};
 use rusqlite::{Connection, OptionalExtension};
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The largest event: two documents of presence and their frame.
 const EVENT_BYTES: usize = 64 * 1024;
+
+/// Events kept in memory after they were committed: who follows has read all but the last few of them.
+const RECENT: usize = 512;
+
+/// The newest events, as they were committed. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Recent {
+    events: Arc<Mutex<VecDeque<EventRow>>>,
+}
+
+impl Recent {
+    /// These were committed.
+    pub(crate) fn add<'a>(&self, writes: impl Iterator<Item = &'a Write>) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        for write in writes {
+            if let Write::PutEvent(row) = write {
+                let follows = events.back().is_none_or(|last| last.number + 1 == row.number);
+                if !follows {
+                    events.clear();
+                }
+                events.push_back(row.clone());
+                if events.len() > RECENT {
+                    events.pop_front();
+                }
+            } else if let Write::DropEvents { below } = write {
+                while events.len() > 1 && events.front().is_some_and(|first| first.number < *below) {
+                    events.pop_front();
+                }
+            }
+        }
+    }
+
+    /// Those after `number`, if all of them are here; at most so many.
+    fn after(&self, number: u64, most: u32) -> Option<Vec<EventRow>> {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = events.front()?.number;
+        let skipped = number.saturating_add(1).checked_sub(first)?;
+        let skipped = usize::try_from(skipped).ok()?;
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        Some(events.iter().skip(skipped).take(most).cloned().collect())
+    }
+}
 
 /// Reads events and envelopes. Cheap to clone.
 #[derive(Clone)]
 pub struct EventReader {
     inner: Arc<Mutex<Inner>>,
+    recent: Recent,
 }
 
 struct Inner {
@@ -33,19 +78,32 @@ impl std::fmt::Debug for EventReader {
 }
 
 impl EventReader {
-    pub(crate) fn open(path: &Path, vault: Arc<Vault>) -> Result<Self, rusqlite::Error> {
+    pub(crate) fn open(path: &Path, vault: Arc<Vault>, recent: Recent) -> Result<Self, rusqlite::Error> {
         let connection = open_reader(path)?;
         Ok(Self {
+            recent,
             inner: Arc::new(Mutex::new(Inner { connection, vault })),
         })
     }
 
-    /// At most `most` events after `number`, in order.
+    /// At most `most` events after `number`, in order. The newest ones are in memory.
     ///
     /// # Errors
     ///
     /// If the database cannot be read.
     pub async fn after(&self, number: u64, most: u32) -> Result<Vec<EventRow>, ReadError> {
+        match self.recent.after(number, most) {
+            Some(recent) => Ok(recent),
+            None => self.after_on_disk(number, most).await,
+        }
+    }
+
+    /// The same, from disk in any case.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be read.
+    pub async fn after_on_disk(&self, number: u64, most: u32) -> Result<Vec<EventRow>, ReadError> {
         let inner = Arc::clone(&self.inner);
         tokio::task::spawn_blocking(move || {
             let inner = inner.lock().map_err(|_| ReadError::Closed)?;

@@ -78,27 +78,44 @@ pub(crate) const SHEET_UNTIL: &str = "sheet_until";
 pub(crate) const CHOSEN_RELAYS: &str = "chosen_relays";
 pub(crate) const ACCOUNT: &str = "account";
 
+/// The bytes of a row, made when they are needed: of several writes of one row only the last one is stored.
+pub(crate) type Encoded<'a> = Box<dyn Fn() -> Vec<u8> + 'a>;
+
 /// A write in terms of tables.
-pub(crate) enum Change {
+pub(crate) enum Change<'a> {
     /// A single row.
-    PutSingle(&'static str, Vec<u8>),
+    PutSingle(&'static str, Encoded<'a>),
     /// A row by key.
-    Put(&'static str, Vec<u8>, Vec<u8>),
+    Put(&'static str, Vec<u8>, Encoded<'a>),
     /// A row by key, gone.
     Delete(&'static str, Vec<u8>),
     /// An event.
-    PutEvent(u64, Vec<u8>),
+    PutEvent(u64, Encoded<'a>),
     /// A message, which can be found by its id and by its contact.
     PutMessage {
         number: u64,
         id: Vec<u8>,
         contact: Vec<u8>,
-        value: Vec<u8>,
+        value: Encoded<'a>,
     },
     /// How far the message with this number has come.
-    PutMessageState(u64, Vec<u8>),
+    PutMessageState(u64, Encoded<'a>),
     /// Events with lower numbers, gone; the newest stays.
     DropEvents(u64),
+}
+
+impl Change<'_> {
+    /// The row that is as the last of several changes left it; none if each of them counts.
+    pub(crate) fn row(&self) -> Option<(&'static str, Vec<u8>)> {
+        match self {
+            Self::PutSingle(name, _) => Some((NODE, name.as_bytes().to_vec())),
+            Self::Put(table, key, _) | Self::Delete(table, key) => Some((table, key.clone())),
+            Self::PutEvent(number, _) => Some((EVENTS, number.to_be_bytes().to_vec())),
+            Self::PutMessage { number, .. } => Some((MESSAGES, number.to_be_bytes().to_vec())),
+            Self::PutMessageState(number, _) => Some((MESSAGE_STATES, number.to_be_bytes().to_vec())),
+            Self::DropEvents(_) => None,
+        }
+    }
 }
 
 fn session_key(key: &SessionKey) -> Vec<u8> {
@@ -109,8 +126,12 @@ fn origin_key(origin: &Origin) -> Vec<u8> {
     [origin.device.as_bytes().as_slice(), origin.id.as_bytes()].concat()
 }
 
-fn put<T: Serialize>(table: &'static str, key: &[u8], row: &T) -> Change {
-    Change::Put(table, key.to_vec(), cbor::encode_own(row))
+fn put<'a, T: Serialize>(table: &'static str, key: &[u8], row: &'a T) -> Change<'a> {
+    Change::Put(table, key.to_vec(), encoded(row))
+}
+
+fn encoded<'a, T: Serialize>(row: &'a T) -> Encoded<'a> {
+    Box::new(move || cbor::encode_own(row))
 }
 
 /// A key of two parts; the first always has the same length.
@@ -124,11 +145,11 @@ pub(crate) fn numbered(mailbox: &MailboxId, number: u64) -> Vec<u8> {
 }
 
 /// What a write changes.
-pub(crate) fn change(write: &Write) -> Change {
+pub(crate) fn change(write: &Write) -> Change<'_> {
     match write {
-        Write::PutOwnPresence(row) => Change::PutSingle(OWN, cbor::encode_own(row)),
-        Write::PutCeiling(ceiling) => Change::PutSingle(CEILING, cbor::encode_own(ceiling)),
-        Write::PutSheetUntil(until) => Change::PutSingle(SHEET_UNTIL, cbor::encode_own(until)),
+        Write::PutOwnPresence(row) => Change::PutSingle(OWN, encoded(row)),
+        Write::PutCeiling(ceiling) => Change::PutSingle(CEILING, encoded(ceiling)),
+        Write::PutSheetUntil(until) => Change::PutSingle(SHEET_UNTIL, encoded(until)),
         Write::PutView(row) => put(VIEWS, row.name.as_bytes(), row),
         Write::DeleteView(name) => Change::Delete(VIEWS, name.as_bytes().to_vec()),
         Write::PutInvite(row) => put(INVITES, row.id.as_bytes(), row),
@@ -143,13 +164,13 @@ pub(crate) fn change(write: &Write) -> Change {
         Write::DeleteLetter(id) => Change::Delete(LETTERS, id.as_bytes().to_vec()),
         Write::PutObserved(row) => put(OBSERVED, row.principal.as_bytes(), row),
         Write::DeleteObserved(principal) => Change::Delete(OBSERVED, principal.as_bytes().to_vec()),
-        Write::PutEvent(row) => Change::PutEvent(row.number, cbor::encode_own(row)),
+        Write::PutEvent(row) => Change::PutEvent(row.number, encoded(row)),
         Write::DropEvents { below } => Change::DropEvents(*below),
         Write::PutConsumer(row) => put(CONSUMERS, row.name.as_bytes(), row),
         Write::DeleteConsumer(name) => Change::Delete(CONSUMERS, name.as_bytes().to_vec()),
         Write::PutAnswer(row) => put(ANSWERS, row.key.as_bytes(), row),
         Write::DeleteAnswer(key) => Change::Delete(ANSWERS, key.as_bytes().to_vec()),
-        Write::PutChosenRelays(relays) => Change::PutSingle(CHOSEN_RELAYS, cbor::encode_own(relays)),
+        Write::PutChosenRelays(relays) => Change::PutSingle(CHOSEN_RELAYS, encoded(relays)),
         Write::PutMailbox(row) => put(MAILBOXES, row.mailbox.as_bytes(), row),
         Write::DeleteMailbox(mailbox) => Change::Delete(MAILBOXES, mailbox.as_bytes().to_vec()),
         Write::PutStamps(row) => put(STAMPS, row.contact.as_bytes(), row),
@@ -168,8 +189,8 @@ pub(crate) fn change(write: &Write) -> Change {
         Write::DeleteLeft(mailbox, pk) => Change::Delete(LEFT_HERE, pair(mailbox.as_bytes(), pk.as_bytes())),
         Write::PutSpent(row) => put(SPENT, &pair(row.mailbox.as_bytes(), &row.mark), row),
         Write::DeleteSpent(mailbox, mark) => Change::Delete(SPENT, pair(mailbox.as_bytes(), mark)),
-        Write::PutIdentity(row) => Change::PutSingle(IDENTITY, cbor::encode_own(row)),
-        Write::PutAccount(row) => Change::PutSingle(ACCOUNT, cbor::encode_own(row)),
+        Write::PutIdentity(row) => Change::PutSingle(IDENTITY, encoded(row)),
+        Write::PutAccount(row) => Change::PutSingle(ACCOUNT, encoded(row)),
         Write::PutSession(row) => put(SESSIONS, &session_key(&row.key), row),
         Write::DeleteSession(key) => Change::Delete(SESSIONS, session_key(key)),
         Write::PutOutbox(row) => put(OUTBOX, row.message.id.as_bytes(), row),
@@ -185,8 +206,8 @@ pub(crate) fn change(write: &Write) -> Change {
             number: row.number,
             id: row.message.id.as_bytes().to_vec(),
             contact: row.contact.as_bytes().to_vec(),
-            value: cbor::encode_own(row),
+            value: encoded(row),
         },
-        Write::PutMessageState(row) => Change::PutMessageState(row.number, cbor::encode_own(row)),
+        Write::PutMessageState(row) => Change::PutMessageState(row.number, encoded(row)),
     }
 }
