@@ -593,7 +593,11 @@ pub fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         Cmd::Run { flags, passphrase_file } => {
             let source = Source::of(passphrase_file.as_deref());
             let (layers, home) = local::open(&out, &args.overrides(flags), &source)?;
-            runtime()?.block_on(crate::run::run(&out.home, layers, home))?;
+            let runtime = match layers.config.role {
+                Role::Relay => runtime()?,
+                Role::Ordinary => runtime_of_one_thread()?,
+            };
+            runtime.block_on(crate::run::run(&out.home, layers, home))?;
         }
         Cmd::Config {
             command: ConfigCmd::Check { flags },
@@ -623,6 +627,15 @@ pub fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         asked => runtime()?.block_on(ask(&out, asked))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What an ordinary node runs on: a message passes half a dozen tasks, and waking another thread for each costs more than what they do.
+/// The disk, and proofs of work, have threads of their own. A relay has hundreds of connections, and takes all cores.
+fn runtime_of_one_thread() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot start")
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

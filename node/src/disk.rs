@@ -16,6 +16,11 @@ pub trait Disk: Send + Sync + 'static {
     /// Makes writes as durable as they promise. Answers when they are. After an error it takes no more writes.
     fn commit(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), Self::CommitError>> + Send;
 
+    /// The same for what nobody waits for, and others repeat: a power cut may take it, unless a later commit made it durable.
+    fn commit_unsynced(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), Self::CommitError>> + Send {
+        self.commit(writes)
+    }
+
     /// Those of these envelopes in a mailbox kept here that are there. Runs beside the driver's loop.
     fn envelopes(
         &self,
@@ -30,6 +35,10 @@ impl Disk for Store {
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), CommitError> {
         Self::commit(self, writes).await
+    }
+
+    async fn commit_unsynced(&self, writes: Vec<Write>) -> Result<(), CommitError> {
+        Self::commit_unsynced(self, writes).await
     }
 
     fn envelopes(

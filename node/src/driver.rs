@@ -15,10 +15,14 @@ use porchlight_wire::frame::{Refusal, Response};
 use porchlight_wire::mailbox::MailboxId;
 use porchlight_wire::record::Place;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Inputs that become one commit at most. More would make the first wait for the last.
 const BATCH: usize = 64;
+
+/// How long what nobody waits for waits for something else to be committed with.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// Calls of local clients that may wait.
 const CALLS: usize = 256;
@@ -167,14 +171,26 @@ impl<T: TimeSource, D: Disk> Driver<T, D> {
     /// If writes cannot be made durable, or the network ends: the node cannot go on then.
     pub async fn run(mut self) -> Result<()> {
         let mut step = self.core.handle(self.time.now(), Input::Start);
+        let mut waits_until = None;
         loop {
-            // Everything that is ready shares one commit.
+            // Everything that is ready shares one commit; and what nobody waits for waits for that of something else.
             let mut taken = 0;
             while taken < BATCH {
                 let Some(input) = self.ready() else { break };
                 step.merge(self.core.handle(self.time.now(), input));
                 taken += 1;
             }
+            if step.can_wait() && !step.is_empty() && taken < BATCH {
+                let until = *waits_until.get_or_insert_with(|| tokio::time::Instant::now() + PATIENCE);
+                let next = tokio::time::timeout_at(until, self.wait()).await;
+                if let Ok(input) = next {
+                    if let Some(input) = input? {
+                        step.merge(self.core.handle(self.time.now(), input));
+                    }
+                    continue;
+                }
+            }
+            waits_until = None;
             self.finish(step).await?;
             if self.halted {
                 self.net.stop().await;
@@ -253,8 +269,13 @@ impl<T: TimeSource, D: Disk> Driver<T, D> {
         if step.is_empty() {
             return Ok(());
         }
+        let can_wait = step.can_wait();
         let (writes, sealed) = step.into_parts();
-        let committed = self.disk.commit(writes).await;
+        let committed = if can_wait {
+            self.disk.commit_unsynced(writes).await
+        } else {
+            self.disk.commit(writes).await
+        };
         let effects = sealed
             .open_after(committed)
             .context("the node stops: what it was about to say could not be kept")?;

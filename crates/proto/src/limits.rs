@@ -356,6 +356,10 @@ pub const MESSAGES_IN_FLIGHT: usize = 256;
 /// Messages being offered at once to one contact: less than Olm can open out of order (40).
 pub const MESSAGES_IN_FLIGHT_EACH: usize = 32;
 
+/// How long receipts wait for others to go with them: too short for a person to see, long enough for a hundred messages to be confirmed
+/// at once.
+pub const RECEIPTS_GATHER: u64 = 15;
+
 /// How long a receipt is waited for before a message that was taken is offered again; doubled each time.
 pub const RECEIPT_WAIT: u64 = 20_000;
 

@@ -17,13 +17,19 @@ const KEY_CHARACTERS: usize = 64;
 impl Node {
     /// Numbers an event and writes it in the transaction of what it tells of.
     pub(crate) fn tell(&mut self, event: Event) {
+        self.step.hurry();
+        self.tell_patiently(event);
+    }
+
+    /// The same for an event that may come some milliseconds later.
+    pub(crate) fn tell_patiently(&mut self, event: Event) {
         let number = self.disk.newest_event.saturating_add(1);
         self.write(Write::PutEvent(EventRow {
             number,
             at: self.clock.unix,
             event,
         }));
-        self.step.effect(Effect::Events { newest: number });
+        self.step.patient_effect(Effect::Events { newest: number });
     }
 
     /// Drops the oldest events once too many have piled up. A consumer that had not read them is told so when it comes.

@@ -56,6 +56,8 @@ pub(crate) struct Messaging {
     early: BTreeMap<Origin, Instant>,
     /// Whether what is being opened comes out of a mailbox.
     pub(crate) from_mailbox: bool,
+    /// Whether what was opened last was a message.
+    pub(crate) took_message: bool,
     /// When sessions with a device were last given up.
     resets: BTreeMap<DeviceId, Instant>,
 }
@@ -529,7 +531,8 @@ impl Node {
             number: row.number,
             state: row.state.clone(),
         });
-        self.tell(event);
+        // Whoever is asked to send it has an answer; that it was taken, or is there, is not what a person waits for.
+        self.tell_patiently(event);
     }
 
     fn expire_messages(&mut self) {

@@ -788,7 +788,16 @@ impl Node {
             Request::MailboxArrived { mailbox } if matches!(self.phase, Phase::Up) => self.on_arrived(from, mailbox),
             Request::Hello { nonce } if matches!(self.phase, Phase::Up) => self.on_hello(from, nonce),
             Request::Prove { tag } if matches!(self.phase, Phase::Up) => self.on_prove(from, &tag),
-            Request::Direct { packet } if matches!(self.phase, Phase::Up) => self.on_direct(from, &packet),
+            Request::Direct { packet } if matches!(self.phase, Phase::Up) => {
+                self.messaging.took_message = false;
+                let response = self.on_direct(from, &packet);
+                if matches!(response, Response::Delivered {}) && !self.messaging.took_message {
+                    // Receipts: should they be lost, the messages are offered, and confirmed, again.
+                    self.step.patient_effect(Effect::Respond { exchange, response });
+                    return;
+                }
+                response
+            }
             // Records are served by `net` itself, from its shelf.
             Request::Deliver { .. }
             | Request::Hello { .. }

@@ -343,6 +343,8 @@ pub enum Effect {
 pub struct Step {
     writes: Vec<Write>,
     effects: Vec<Effect>,
+    /// Something in it is waited for.
+    urgent: bool,
 }
 
 impl Step {
@@ -364,8 +366,16 @@ impl Step {
         self.writes.is_empty() && self.effects.is_empty()
     }
 
+    /// Whether nobody waits for it: it may be committed with a later one, or by itself some milliseconds later, and without a sync.
+    /// What would be lost by a power cut then is what others repeat.
+    #[must_use]
+    pub const fn can_wait(&self) -> bool {
+        !self.urgent
+    }
+
     /// Appends what a later input led to, so that both are committed at once.
     pub fn merge(&mut self, later: Self) {
+        self.urgent |= later.urgent;
         self.writes.extend(later.writes);
         self.effects.extend(later.effects);
     }
@@ -393,7 +403,18 @@ impl Step {
     }
 
     pub(crate) fn effect(&mut self, effect: Effect) {
+        self.urgent = true;
         self.effects.push(effect);
+    }
+
+    /// The same for what nobody waits for.
+    pub(crate) fn patient_effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// Somebody waits for what was written.
+    pub(crate) const fn hurry(&mut self) {
+        self.urgent = true;
     }
 }
 

@@ -2,7 +2,7 @@
 //! disk, with the session it used up, before it is confirmed.
 
 use super::keep_newest;
-use super::rows::{HeldRow, MessageRow, MessageState, MessageStateRow, Origin, SeenRow};
+use super::rows::{HeldRow, MessageRow, MessageState, MessageStateRow, Origin, SeenRow, SessionRow};
 use super::session;
 use crate::access::{Action, Denial, Resource, Subject, decide};
 use crate::clock::Instant;
@@ -23,21 +23,26 @@ impl Node {
     /// An Olm message came in, whichever way. What is answered leaves only after what it led to is on disk.
     pub(crate) fn open_olm(&mut self, packet: &OlmPacket) -> Result<(), Refusal> {
         let now = self.clock.unix;
-        let Some(account) = self.disk.account.clone().filter(|_| self.config.messages) else {
+        if !self.config.messages || self.disk.account.is_none() {
             return Err(Refusal::NotServed);
-        };
+        }
         let digest = sha256(&packet.message);
         let mut hash = [0; 16];
         hash.copy_from_slice(digest.split_at(16).0);
         if let Some(origin) = self.messaging.hashes.get(&hash).copied() {
+            self.messaging.took_message = true;
             // The same bytes again: our answer, or our receipt, was lost.
             self.confirm_again(&origin);
             return Ok(());
         }
         let (from, identity) = self.sender_of(packet)?;
+        let account = self.disk.account.as_ref().ok_or(Refusal::NotServed)?;
+        // The one that was heard last comes first: to try another one costs two operations on the curve.
+        let mut sessions: Vec<&SessionRow> = self.sessions_with(&packet.device).collect();
+        sessions.sort_by_key(|row| std::cmp::Reverse((row.heard, row.began)));
         let opened = session::open(
-            &account,
-            self.sessions_with(&packet.device),
+            account,
+            sessions.into_iter(),
             (from, packet.device),
             identity,
             &packet.message,
@@ -56,6 +61,7 @@ impl Node {
         match &plaintext.body {
             PlaintextBody::Receipts(receipts) => self.on_receipts(&from, receipts),
             PlaintextBody::Message(message) => {
+                self.messaging.took_message = true;
                 if !self.take_message(&plaintext, message, hash)? {
                     return Ok(());
                 }

@@ -8,8 +8,8 @@ use crate::clock::Instant;
 use crate::event::FirstContactProblem;
 use crate::input::ExchangeId;
 use crate::limits::{
-    GONE_KEPT, MESSAGES_IN_FLIGHT, MESSAGES_IN_FLIGHT_EACH, RECEIPT_WAIT, RECEIPT_WAIT_LAST, RESET_SPACING, RETRY_LAST,
-    SESSIONS_EACH,
+    GONE_KEPT, MESSAGES_IN_FLIGHT, MESSAGES_IN_FLIGHT_EACH, RECEIPT_WAIT, RECEIPT_WAIT_LAST, RECEIPTS_GATHER,
+    RESET_SPACING, RETRY_LAST, SESSIONS_EACH,
 };
 use crate::node::Node;
 use crate::retry::backoff;
@@ -36,6 +36,8 @@ pub(crate) struct Peer {
     times: BTreeMap<u64, u32>,
     /// Whether receipts are owed.
     pub(super) owes: bool,
+    /// They wait so long for others to go with them.
+    gather_until: Instant,
     /// Whether some are being offered.
     owing: bool,
     /// Receipts as they were written last, if they reached nobody: not each try is to take another of the session's keys.
@@ -90,9 +92,18 @@ impl Peer {
         self.owes || self.owing || self.leaving.is_some()
     }
 
-    fn wants_to_send(&self, left: &BTreeMap<RandomId, RandomId>) -> bool {
-        let offers = self.in_flight.len() < MESSAGES_IN_FLIGHT_EACH && self.has_room_for_next(left);
-        offers || self.wants_to_confirm()
+    /// Whether a message can be offered.
+    fn offers(&self, left: &BTreeMap<RandomId, RandomId>) -> bool {
+        self.in_flight.len() < MESSAGES_IN_FLIGHT_EACH && self.has_room_for_next(left)
+    }
+
+    /// When something can be offered next; none: nothing waits for more than an answer.
+    fn next_offer(&self, left: &BTreeMap<RandomId, RandomId>) -> Option<Instant> {
+        if self.offers(left) {
+            return Some(self.not_before);
+        }
+        self.wants_to_confirm()
+            .then_some(self.not_before.max(self.gather_until))
     }
 
     /// Whether there is a next message, and its recipient has room for it if something before it is late.
@@ -260,7 +271,7 @@ impl Node {
         let peers = self.messaging.peers.values();
         peers
             .flat_map(|peer| {
-                let offer = (!full && peer.wants_to_send(&self.messaging.left)).then_some(peer.not_before);
+                let offer = peer.next_offer(&self.messaging.left).filter(|_| !full);
                 let again = peer.taken.values().map(|taken| taken.again).min();
                 [offer, again]
             })
@@ -273,13 +284,13 @@ impl Node {
             let Some(peer) = self.messaging.peers.get(to) else {
                 return;
             };
-            if !peer.wants_to_send(&self.messaging.left)
-                || peer.not_before > self.clock.instant
+            let now = self.clock.instant;
+            if peer.next_offer(&self.messaging.left).is_none_or(|at| at > now)
                 || self.messaging.sending.len() >= MESSAGES_IN_FLIGHT
             {
                 return;
             }
-            let sent = if peer.wants_to_confirm() {
+            let sent = if peer.wants_to_confirm() && peer.gather_until <= now {
                 self.send_receipts(to)
             } else {
                 let first = peer.waiting.first_key_value().map(|(number, id)| (*number, *id));
@@ -838,6 +849,12 @@ impl Node {
             // Whoever does not hear of the oldest offers it again, and then it is owed again.
             row.owed.delivered.pop_first();
         }
-        self.messaging.peers.entry(row.principal).or_default().owes = true;
+        let peer = self.messaging.peers.entry(row.principal).or_default();
+        if !peer.owes && !peer.owing {
+            peer.gather_until = self.clock.instant.plus(RECEIPTS_GATHER);
+        } else if row.owed.delivered.len() >= RECEIPTS {
+            peer.gather_until = self.clock.instant;
+        }
+        peer.owes = true;
     }
 }

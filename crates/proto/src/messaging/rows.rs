@@ -1,12 +1,16 @@
 //! What messaging keeps on disk. As with all rows, `store` seals and stores them without looking inside.
 
+use porchlight_wire::cbor;
 use porchlight_wire::content::OlmPacket;
 use porchlight_wire::ids::{DeviceId, NodeId, PrincipalId, RandomId};
 use porchlight_wire::message::{Gone, Message};
 use porchlight_wire::time::UnixMillis;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use vodozemac::olm::Session;
 
 /// This device's Olm account (a single row).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,13 +45,61 @@ pub struct SessionRow {
     /// Whose device the other one is.
     pub principal: PrincipalId,
     /// vodozemac's session with its secret keys.
-    pub pickle: ByteBuf,
+    pub pickle: SessionPickle,
     /// When it began.
     pub began: UnixMillis,
     /// When something was last opened with it; none: never. What was heard last is what is written with.
     pub heard: Option<UnixMillis>,
     /// The other side could not open what was written with it: it is read with and not written with any more.
     pub broken: bool,
+}
+
+/// An Olm session as it stands in a row: the bytes that were on disk, or the session itself once it was used. It is encoded when the
+/// row is stored, and not for each message: of several writes in one transaction only the last is.
+#[derive(Clone)]
+pub enum SessionPickle {
+    /// As it was read.
+    Bytes(ByteBuf),
+    /// As it was left when it was used last.
+    Session(Arc<Session>),
+}
+
+impl SessionPickle {
+    fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Bytes(bytes) => bytes.to_vec(),
+            Self::Session(session) => cbor::encode_own(&session.pickle()),
+        }
+    }
+}
+
+impl fmt::Debug for SessionPickle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionPickle")
+    }
+}
+
+impl PartialEq for SessionPickle {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Session(one), Self::Session(other)) if Arc::ptr_eq(one, other) => true,
+            _ => self.to_bytes() == other.to_bytes(),
+        }
+    }
+}
+
+impl Eq for SessionPickle {}
+
+impl Serialize for SessionPickle {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.to_bytes())
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionPickle {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ByteBuf::deserialize(deserializer).map(Self::Bytes)
+    }
 }
 
 /// How a message may travel, as its sender wants it.
@@ -163,8 +215,10 @@ pub struct ConversationRow {
     /// newest message when it went.
     pub gone: Vec<(Gone, u64)>,
     /// Messages that were delivered and not read as far as we were told, with their numbers; the newest ones.
+    #[serde(with = "numbered_ids")]
     pub unread_there: Vec<(RandomId, u64)>,
     /// Messages that came and were not marked as read, with their numbers; the newest ones.
+    #[serde(with = "numbered_ids")]
     pub unread: Vec<(RandomId, u64)>,
     /// How many came since one was last marked as read.
     pub unread_count: u64,
@@ -193,6 +247,65 @@ impl ConversationRow {
                 read: BTreeSet::new(),
             },
             shown: BTreeMap::new(),
+        }
+    }
+}
+
+/// Ids with numbers as one string of bytes: a row with hundreds of them is written with each message. They are also read as a list.
+mod numbered_ids {
+    use porchlight_wire::ids::RandomId;
+    use serde::de::{Error, SeqAccess, Visitor};
+    use serde::{Deserializer, Serializer};
+    use std::fmt;
+
+    const ID: usize = 16;
+    const ENTRY: usize = ID + 8;
+
+    pub(super) fn serialize<S: Serializer>(ids: &[(RandomId, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = Vec::with_capacity(ids.len() * ENTRY);
+        for (id, number) in ids {
+            bytes.extend(id.as_bytes());
+            bytes.extend(number.to_be_bytes());
+        }
+        serializer.serialize_bytes(&bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(RandomId, u64)>, D::Error> {
+        deserializer.deserialize_byte_buf(NumberedIds)
+    }
+
+    struct NumberedIds;
+
+    impl<'de> Visitor<'de> for NumberedIds {
+        type Value = Vec<(RandomId, u64)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("ids of 16 bytes, each with a number of 8")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+            let (entries, rest) = bytes.as_chunks::<ENTRY>();
+            if !rest.is_empty() {
+                return Err(E::invalid_length(bytes.len(), &self));
+            }
+            let entry = |entry: &[u8; ENTRY]| {
+                let (id, number) = entry.split_first_chunk::<ID>()?;
+                let number = <[u8; 8]>::try_from(number).ok()?;
+                Some((RandomId::from_bytes(*id), u64::from_be_bytes(number)))
+            };
+            Ok(entries.iter().filter_map(entry).collect())
+        }
+
+        fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Self::Value, E> {
+            self.visit_bytes(&bytes)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut ids = Vec::new();
+            while let Some(entry) = list.next_element()? {
+                ids.push(entry);
+            }
+            Ok(ids)
         }
     }
 }

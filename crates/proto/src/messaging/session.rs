@@ -3,7 +3,7 @@
 //!
 //! vodozemac draws its own randomness, for new keys only. That is the one exception to the rule that the core has none of its own.
 
-use super::rows::{AccountRow, SessionKey, SessionRow};
+use super::rows::{self, AccountRow, SessionKey, SessionRow};
 use porchlight_wire::card::OlmKeys;
 use porchlight_wire::cbor;
 use porchlight_wire::ids::{DeviceId, PrincipalId};
@@ -11,6 +11,7 @@ use porchlight_wire::time::UnixMillis;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
+use std::sync::Arc;
 use vodozemac::Curve25519PublicKey;
 use vodozemac::olm::{Account, AccountPickle, OlmMessage, PreKeyMessage, Session, SessionConfig, SessionPickle};
 
@@ -120,7 +121,7 @@ pub(crate) fn begin(
     Ok(SessionRow {
         key: key_of(device, &session),
         principal,
-        pickle: pickled(&session.pickle()),
+        pickle: kept(session),
         began: now,
         heard: None,
         broken: false,
@@ -138,7 +139,7 @@ pub(crate) fn write(row: &SessionRow, plaintext: &[u8]) -> Result<(SessionRow, V
         OlmMessage::Normal(message) => (NORMAL, message.to_bytes()),
     };
     let row = SessionRow {
-        pickle: pickled(&session.pickle()),
+        pickle: kept(session),
         ..row.clone()
     };
     Ok((row, [&[kind], bytes.as_slice()].concat()))
@@ -179,7 +180,7 @@ pub(crate) fn open<'a>(
                 session: SessionRow {
                     key: key_of(device, &begun.session),
                     principal,
-                    pickle: pickled(&begun.session.pickle()),
+                    pickle: kept(begun.session),
                     began: now,
                     heard: Some(now),
                     broken: false,
@@ -208,7 +209,7 @@ fn read(row: &SessionRow, message: &OlmMessage, now: UnixMillis) -> Result<Opene
     Ok(OpenedOlm {
         plaintext,
         session: SessionRow {
-            pickle: pickled(&session.pickle()),
+            pickle: kept(session),
             heard: Some(now),
             ..row.clone()
         },
@@ -228,8 +229,16 @@ fn account(row: &AccountRow) -> Result<Account, SessionError> {
     unpickled::<AccountPickle>(&row.pickle).map(Account::from_pickle)
 }
 
+/// A session to be used, apart from the one in the row: a try that fails leaves that as it is.
 fn session(row: &SessionRow) -> Result<Session, SessionError> {
-    unpickled::<SessionPickle>(&row.pickle).map(Session::from_pickle)
+    match &row.pickle {
+        rows::SessionPickle::Session(session) => Ok(Session::from_pickle(session.pickle())),
+        rows::SessionPickle::Bytes(bytes) => unpickled::<SessionPickle>(bytes).map(Session::from_pickle),
+    }
+}
+
+fn kept(session: Session) -> rows::SessionPickle {
+    rows::SessionPickle::Session(Arc::new(session))
 }
 
 /// Pickles stand in rows, and rows are sealed by the store; vodozemac's own encryption of pickles uses one nonce for all.

@@ -100,6 +100,8 @@ pub struct Member {
     pub crashed: bool,
     /// Steps with writes since the last crash was planned.
     pub commits: u64,
+    /// Steps with writes that somebody waits for.
+    pub urgent: u64,
     /// Every record that ever left the node, by address and sequence.
     pub records: BTreeMap<(BlindedKey, u64), VerifiedBeacon>,
     /// Every identity sheet it sent, by sequence.
@@ -184,6 +186,7 @@ impl Member {
             crash: None,
             crashed: false,
             commits: 0,
+            urgent: 0,
             records: BTreeMap::new(),
             sheets: BTreeMap::new(),
             shown: BTreeMap::new(),
@@ -254,6 +257,7 @@ impl Member {
             .filter(|crash| crash.at == self.commits)
             .map(|crash| crash.point);
         self.commits += 1;
+        self.urgent += u64::from(!step.can_wait());
         if due == Some(CrashPoint::BeforeCommit) {
             self.crash_now();
             let refused = step.commit_with(|_| Err(()));

@@ -85,6 +85,22 @@ pub fn numbered(range: std::ops::Range<u32>) -> Vec<String> {
 }
 
 #[test]
+fn each_side_commits_a_message_once_at_once_and_what_follows_when_there_is_time() {
+    let (mut world, alice, bob) = friends(21);
+    for (from, to) in [(alice, bob), (bob, alice), (alice, bob)] {
+        world.write(from, to, "hello");
+        world.run_for(5 * SECOND);
+    }
+    let urgent = |world: &World| (world.members[alice].urgent, world.members[bob].urgent);
+    let (by_alice, by_bob) = urgent(&world);
+    let id = world.write(alice, bob, "one more");
+    world.run_for(5 * SECOND);
+    assert_eq!(world.state(alice, id), MessageState::Delivered);
+    // His second one is that he sends a receipt. That the message was taken, that it is there and that she knows is noted besides.
+    assert_eq!(urgent(&world), (by_alice + 1, by_bob + 2));
+}
+
+#[test]
 fn rfc2779_4_2_1_and_5_4_2_a_message_comes_once_and_its_sender_learns_how_far_it_came() {
     let (mut world, alice, bob) = friends(1);
     let id = world.write(alice, bob, "hello");

@@ -4,7 +4,7 @@ use crate::{Home, sample};
 use porchlight_proto::Write;
 use porchlight_proto::messaging::rows::{
     AccountRow, ConversationRow, DeliveryPolicy, HeldRow, MessageRow, MessageState, MessageStateRow, Origin, OutboxRow,
-    SealedRow, SeenRow, SessionKey, SessionRow,
+    SealedRow, SeenRow, SessionKey, SessionPickle, SessionRow,
 };
 use porchlight_store::MessageQuery;
 use porchlight_wire::content::OlmPacket;
@@ -30,7 +30,7 @@ pub fn session(key: u64, seed: u64) -> SessionRow {
             session: sample::bytes(key),
         },
         principal: sample::principal(key),
-        pickle: ByteBuf::from(sample::bytes::<64>(seed)),
+        pickle: SessionPickle::Bytes(ByteBuf::from(sample::bytes::<64>(seed))),
         began: UnixMillis(seed),
         heard: seed.is_multiple_of(2).then_some(UnixMillis(seed)),
         broken: seed.is_multiple_of(3),
