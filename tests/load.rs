@@ -1,7 +1,7 @@
 //! Messages under load: real nodes on loopback, driven through their sockets as an application would. Prints a line of JSON for each
 //! run, with the keys that the scripts for other systems use.
 //!
-//! `cargo bench --workspace --bench load -- [--quick] [W1] [W2] [W5] [W6] [crowd]`; docs/performance.md says what each is.
+//! `cargo bench --workspace --bench load -- [--quick] [--normal] [W1] [W2] [W5] [W6] [crowd]`; docs/performance.md says what each is.
 
 #![allow(
     clippy::indexing_slicing,
@@ -71,14 +71,15 @@ fn main() -> Result<()> {
     let wanted = |name: &str| words.iter().all(|word| word.starts_with("--")) || words.contains(&name);
     for word in &words {
         ensure!(
-            ["--quick", "W1", "W2", "W5", "W6", "crowd"].contains(word),
-            "expected some of --quick, W1, W2, W5, W6 and crowd, got {word:?}"
+            ["--quick", "--normal", "W1", "W2", "W5", "W6", "crowd"].contains(word),
+            "expected some of --quick, --normal, W1, W2, W5, W6 and crowd, got {word:?}"
         );
     }
+    let normal = words.contains(&"--normal");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         if wanted("W1") || wanted("W2") {
-            let mut pair = Pair::meet().await?;
+            let mut pair = Pair::meet_with(normal).await?;
             if wanted("W1") {
                 pair.one_to_one(size).await?;
             }
@@ -111,9 +112,22 @@ struct Pair {
 
 impl Pair {
     async fn meet() -> Result<Self> {
+        Self::meet_with(false).await
+    }
+
+    /// The same; `normal`: what was acknowledged survives the end of a process, and not that of the machine.
+    async fn meet_with(normal: bool) -> Result<Self> {
         let mut stage = Stage::set(env!("CARGO_BIN_EXE_porchlight").into())?;
         stage.start_relays().await?;
         for name in ["alice", "bob"] {
+            stage.make_home(name)?;
+            if normal {
+                let path = stage.home(name).join("config.toml");
+                let config = std::fs::read_to_string(&path)?;
+                let (full, normal) = ("#durability = \"full\"", "durability = \"normal\"");
+                ensure!(config.contains(full), "expected {full} in a new home's config.toml");
+                std::fs::write(&path, config.replace(full, normal))?;
+            }
             stage.start(name).await?;
             stage.connected_to_relays(name).await?;
             has_mailboxes(&mut stage.client(name).await?).await?;
