@@ -53,6 +53,8 @@ mod rich;
 mod secrecy;
 #[path = "nodes/tap.rs"]
 mod tap;
+#[path = "nodes/terminal.rs"]
+mod terminal;
 #[path = "nodes/town.rs"]
 mod town;
 #[path = "nodes/transports.rs"]

@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod diagnose;
 mod events;
+mod examples;
 mod health;
 mod local;
 mod messages;
@@ -19,6 +20,8 @@ mod presence;
 mod reference;
 mod relays;
 mod who;
+
+pub(crate) use who::came;
 
 use crate::config::{Overrides, default_home};
 use crate::failure::{Exit, Failure};
@@ -72,7 +75,8 @@ Environment:
                               for `run` and `config`, as their flags; before the configuration's file
   PORCHLIGHT_PASSPHRASE_FILE  the file whose first line is the home's passphrase
   NO_COLOR                    no colours
-  COLUMNS                     the width of the terminal";
+  COLUMNS                     the width of the terminal. With 1, each row of a table is a block of lines,
+                              to be read from top to bottom";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -123,7 +127,7 @@ Examples:
   porchlight --home ~/porch init --name alice
   porchlight init --passphrase                 ask for a passphrase, which `run` then needs
   porchlight --home relay init --role relay    a relay, with a fixed port
-  porchlight init --config-only                the commented configuration alone, into a home that has none
+  porchlight init --config-only                the commented configuration alone
 
 Without a passphrase the key is a file in the home, and the node can start by itself.")]
     Init {
@@ -255,8 +259,9 @@ Examples:
   porchlight add 'porchlight:aeaq...' --as bob
   porchlight add pl1... --as news                  what they show to everyone; they are not told
   porchlight add 'porchlight:aeaq...' --wait 0s    do not wait for their answer
-  porchlight add - < invite.txt                    read the invite, which is a secret, from standard input:
-                                                   what is on the command line, others on this machine can see")]
+  porchlight add - < invite.txt                    others on this machine do not see it
+
+An invite is a secret, and what is on the command line, others on this machine can see.")]
     Add {
         /// The invite: the whole line that begins with 'porchlight:'; or a principal id; or - for standard input.
         invite: String,
@@ -283,9 +288,9 @@ Examples:
   porchlight who --watch    stay, and show every change
 
 AGE     how long ago the newest record was issued
-SOURCE  how it came: direct, gossip or relay while its node is seen; dht when it was
-        looked up; cache when it is what was known before
-HOLDS   how long it holds if nothing new comes")]
+VIA     how it came: their node (a connection to it), gossip, or a relay that
+        this node follows at; lookup: the DHT was asked; cache: known before
+HOLDS   how long it holds if nothing new comes: then they count as closed (lapsed)")]
     Who {
         /// One contact, or the id of somebody public.
         name: Option<String>,
@@ -486,7 +491,9 @@ impl Args {
     /// Reads the command line. Ends the process if it cannot be used, or asks for help.
     #[must_use]
     pub fn read() -> Self {
-        let matches = Self::command().try_get_matches().unwrap_or_else(|error| refuse(&error));
+        let matches = examples::with_examples(Self::command())
+            .try_get_matches()
+            .unwrap_or_else(|error| refuse(&error));
         let mut args = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let mut at = &matches;
         while let Some((_, below)) = at.subcommand() {
@@ -729,14 +736,15 @@ pub fn fail(args: &Args, error: &anyhow::Error) -> ExitCode {
     if failure.exit == Exit::NotRunning && failure.hint.is_none() {
         let home = args.home();
         failure.hint = Some(if crate::home::exists(&home) {
-            format!("start it with: porchlight --home {} run", home.display())
+            "start it with: `porchlight run`".to_owned()
         } else {
             format!(
-                "there is no home in {0}; make one with: porchlight --home {0} init",
+                "there is no home in {}; make one with: `porchlight init`",
                 home.display()
             )
         });
     }
+    failure.hint = failure.hint.map(|hint| output::commands_in(&hint, &args.home()));
     // Where standard error is closed there is nobody to tell.
     let _ = show(args.json, &failure);
     ExitCode::from(failure.exit as u8)

@@ -13,6 +13,7 @@ pub mod search;
 pub mod stage;
 mod teller;
 
+use crate::cli::came;
 use anyhow::{Context, Result, anyhow, ensure};
 use person::Person;
 use stage::{LEASE, Stage};
@@ -189,7 +190,7 @@ async fn changes(alice: &mut Person, bob: &mut Person) -> Result<Told> {
         let with = told.notes.first().map(|note| note.text.as_str());
         ensure!(with == note, "expected the note {note:?} with '{status}', got {with:?}");
         let source = told.source.unwrap_or_default();
-        took.push(format!("{status} after {} (by {source})", show(start.elapsed())));
+        took.push(format!("{status} after {} ({})", show(start.elapsed()), came(&source)));
     }
     Ok(Told::new(
         format!("bob was notified of each, note included: {}.", took.join(", ")),
@@ -218,7 +219,7 @@ async fn stopped(stage: &mut Stage, alice: &mut Person, bob: &mut Person) -> Res
     );
     Ok(Told::new(
         format!(
-            "bob was told '{}' {} after; with her node gone he fetched her last record from the DHT in {}: closed, by dht, \
+            "bob was told '{}' {} after; with her node gone he fetched her last record from the DHT in {}: closed, \
              {} old.",
             "closed",
             show(notified),
@@ -244,9 +245,9 @@ async fn back(stage: &mut Stage, alice: &mut Person, bob: &mut Person) -> Result
     bob.told("alice is open", |told| told.status == "open").await?;
     Ok(Told::new(
         format!(
-            "bob saw her {} after her node was started, away as she had left it (by {}), and then '{BACK}'.",
+            "bob saw her {} after her node was started, away as she had left it ({}), and then '{BACK}'.",
             show(saw),
-            told.source.unwrap_or_default()
+            came(&told.source.unwrap_or_default())
         ),
         "who",
         "bob",
@@ -319,9 +320,9 @@ async fn alone(stage: &mut Stage, alice: &mut Person, bob: &mut Person) -> Resul
     stage.start_relays().await?;
     Ok(Told::new(
         format!(
-            "bob was notified within {} (by {}): contacts that are connected need nobody else. The relays are up again.",
+            "bob was notified within {} ({}): contacts that are connected need nobody else. The relays are up again.",
             show(took),
-            told.source.unwrap_or_default()
+            came(&told.source.unwrap_or_default())
         ),
         "net peers",
         "bob",

@@ -11,13 +11,16 @@ use crate::clock::{millis, unix_now};
 use crate::convert::rpc as convert;
 use crate::driver::Core;
 use crate::handler::{About, Api};
-use conclude::{Facts, Reach, Record, Standing, Uplink, conclude};
+use conclude::{Facts, Heard, Messages, Reach, Record, Standing, TheirRelays, Uplink, conclude};
 use porchlight_net::Net;
-use porchlight_proto::event::Verdict;
+use porchlight_proto::event::{Source, Verdict};
 use porchlight_proto::examination::Examined;
+use porchlight_proto::messaging::rows::{FailureReason, MessageState};
+use porchlight_proto::relays::RelayInfo;
 use porchlight_proto::{Command, CommandError, Reply};
 use porchlight_rpc::types::{Diagnosis, DiagnosisStep, NetDiagnose};
 use porchlight_rpc::{Kind, RpcError};
+use porchlight_store::{MessageQuery, Store};
 use porchlight_wire::beacon::VerifiedBeacon;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -36,6 +39,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// How long a lookup may take. The network gives up on it by itself before that.
 const LOOK: Duration = Duration::from_secs(20);
+
+/// Among how many messages, theirs and ours, the last one of ours is looked for.
+const LAST_MESSAGES: u32 = 50;
 
 /// How long all dials of a step may take together. The network gives up on each by itself before that.
 const DIAL: Duration = Duration::from_secs(15);
@@ -121,6 +127,7 @@ impl Api {
             about: self.about.clone(),
             core: self.core.clone(),
             net: self.net.clone(),
+            store: self.store.clone(),
             sender,
             began,
         };
@@ -145,6 +152,7 @@ struct Run {
     about: About,
     core: Core,
     net: Net,
+    store: Store,
     sender: watch::Sender<Diagnosis>,
     began: Instant,
 }
@@ -188,10 +196,14 @@ impl Run {
             name: contact.to_owned(),
             standing: Standing::NoContact,
             told: Verdict::UnknownNoRecord,
+            heard: None,
             uplink: Uplink::Relays,
+            lost_relays: Vec::new(),
             clocks_ahead: None,
             record: Record::NotLooked,
             reach: Reach::NoAddress,
+            their_relays: TheirRelays::NoneNamed,
+            messages: Messages::default(),
             now: unix_now(),
         };
         self.step(
@@ -210,10 +222,14 @@ impl Run {
         };
         next("contact", steps::contact(&examined));
         next("letters", steps::letters(&examined));
+        let refused = self.refused(&examined).await;
+        next("messages", steps::messages(&examined, refused));
         let net = within(ANSWER, async { self.net.status().await.ok() }).await;
         next("relays", steps::relays(self.about.role, net.as_ref()));
         let (uplink, came) = self.seed_peers(net.as_ref()).await;
         next("seed_peers", came);
+        let (lost_relays, came) = self.own_relays(net.as_ref()).await;
+        next("own_relays", came);
         next("source", steps::source(&examined));
         let condition = self.condition().await;
         next("clock", steps::clock(condition.as_ref()));
@@ -225,7 +241,8 @@ impl Run {
         next("card", came);
         let (reach, came) = self.dial_them(&examined, net.as_ref()).await;
         next("dial", came);
-        next("their_relays", self.their_relays(&examined, net.as_ref()).await);
+        let (their_relays, came) = self.their_relays(&examined, net.as_ref()).await;
+        next("their_relays", came);
         // What has come meanwhile counts: the dial may have brought it.
         let examined = self
             .examine(&examined.contact.principal.to_string(), Vec::new())
@@ -236,13 +253,22 @@ impl Run {
             name: examined.contact.name.clone(),
             standing: conclude::standing(&examined),
             told: examined.presence.told.verdict,
+            heard: heard(&examined),
             uplink,
+            lost_relays,
             clocks_ahead: condition
                 .as_ref()
                 .and_then(crate::health::middle_clock)
                 .map(|clock| clock.ahead),
             record,
             reach,
+            their_relays,
+            messages: Messages {
+                waiting: examined.messages.count,
+                stored: examined.messages.stored,
+                stored_until: examined.messages.stored_until,
+                refused,
+            },
             now: unix_now(),
         });
     }
@@ -286,6 +312,40 @@ impl Run {
         .await
     }
 
+    /// The relays that this node uses.
+    async fn relays(&self) -> Vec<RelayInfo> {
+        let relays = within(ANSWER, async {
+            match self.core.command(Command::ListRelays, None).await {
+                Ok(Reply::Relays(relays)) => Some(relays),
+                _ => None,
+            }
+        });
+        relays.await.unwrap_or_default()
+    }
+
+    /// Why the last message to them was refused, if it was.
+    async fn refused(&self, examined: &Examined) -> Option<FailureReason> {
+        let query = MessageQuery {
+            contact: Some(examined.contact.principal),
+            after: None,
+            before: None,
+            most: LAST_MESSAGES,
+        };
+        let messages = within(ANSWER, async { self.store.messages().list(query).await.ok() }).await?;
+        let ours = messages.into_iter().filter(|(row, _)| row.outgoing);
+        let (_, state) = ours.max_by_key(|(row, _)| row.number)?;
+        match state?.state {
+            MessageState::Failed(reason) => Some(reason),
+            MessageState::Queued
+            | MessageState::Sent
+            | MessageState::Stored { .. }
+            | MessageState::Delivered
+            | MessageState::Read
+            | MessageState::Expired
+            | MessageState::Cancelled => None,
+        }
+    }
+
     async fn condition(&self) -> Option<porchlight_proto::health::Condition> {
         within(ANSWER, async {
             match self.core.command(Command::Condition, None).await {
@@ -295,6 +355,16 @@ impl Run {
         })
         .await
     }
+}
+
+/// What was heard of them last that still holds.
+fn heard(examined: &Examined) -> Option<Heard> {
+    let told = &examined.presence.told;
+    Some(Heard {
+        issued: told.issued?,
+        holds_until: told.holds_until?,
+        direct: told.source == Some(Source::Direct),
+    })
 }
 
 async fn within<T>(time: Duration, answer: impl Future<Output = Option<T>>) -> Option<T> {

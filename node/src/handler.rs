@@ -359,6 +359,7 @@ impl Api {
                     .iter()
                     .find(|contact| contact.node == Some(peer.node))
                     .map(|contact| contact.name.clone()),
+                follows: peer.follows,
                 direction: if peer.inbound { "in" } else { "out" }.to_owned(),
                 rtt_ms: peer
                     .rtt_micros

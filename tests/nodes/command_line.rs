@@ -104,6 +104,8 @@ async fn a_configuration_that_cannot_be_used_is_named_with_its_line() {
         ("[presence]\nlease = \"soon\"", "\"soon\""),
         ("name = ", "line 1"),
         ("seed_peers = [\"/ip4/127.0.0.1/tcp/1\"]", "/p2p/"),
+        ("[log]\nseed_peers = []", "line 2: log.seed_peers: "),
+        ("[log]\nseed_peers = []", "seed_peers stands above all sections"),
     ] {
         fs::write(&file, text).unwrap();
         porchlight(&stage, "alice", &["run"])
@@ -203,7 +205,7 @@ async fn what_programs_read_is_json_and_what_people_read_is_a_table() {
     assert!(listening["listening"][0].as_str().unwrap().contains("/p2p/12D3KooW"));
     let who = porchlight(&stage, "bob", &["who"]).await.stdout;
     assert!(
-        who.contains("NAME") && who.contains("SOURCE") && who.contains("AGE"),
+        who.contains("NAME") && who.contains("VIA") && who.contains("AGE"),
         "{who}"
     );
     porchlight(&stage, "bob", &["who", "nobody"])

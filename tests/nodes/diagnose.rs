@@ -2,7 +2,7 @@
 
 use super::town::{alice_and_bob, join, porchlight, with_relays};
 use porchlight::demo::person::Person;
-use porchlight_rpc::methods::{NetDiagnose, NodeHealth};
+use porchlight_rpc::methods::{ContactBlock, NetDiagnose, NodeHealth};
 use porchlight_rpc::types::{self, Diagnosis};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -84,6 +84,95 @@ async fn one_who_is_there_is_told_from_one_who_was_killed_and_from_being_cut_off
     stage.connected("bob", "alice").await.unwrap();
     let direct = concluded(&mut alice, "bob", "reachable").await;
     assert_eq!(outcome(&direct, "relays"), "failed", "{direct:#?}");
+    assert_eq!(outcome(&direct, "own_relays"), "failed", "{direct:#?}");
+}
+
+fn also(diagnosis: &Diagnosis) -> String {
+    let conclusion = diagnosis.conclusion.as_ref();
+    conclusion.map_or_else(String::new, |conclusion| conclusion.also.join("\n"))
+}
+
+#[tokio::test]
+async fn one_killed_while_what_they_said_still_holds_is_said_not_to_answer_and_what_waits_for_them_is_told() {
+    let (mut stage, mut alice, _bob) = alice_and_bob().await;
+    // What bob says is to hold for longer than this test takes.
+    stage.stop("bob").await.unwrap();
+    let config = stage.home("bob").join("config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(text.contains("lease = \"6s\""), "{text}");
+    std::fs::write(&config, text.replace("lease = \"6s\"", "lease = \"1h\"")).unwrap();
+    stage.start("bob").await.unwrap();
+    concluded(&mut alice, "bob", "reachable").await;
+
+    stage.kill("bob").await.unwrap();
+    let gone = concluded(&mut alice, "bob", "not_answering").await;
+    let conclusion = gone.conclusion.as_ref().unwrap();
+    assert!(!conclusion.ok, "{gone:#?}");
+    assert!(
+        conclusion.message.contains("nobody listens there")
+            && conclusion.message.contains("which holds for 59 min more"),
+        "{gone:#?}"
+    );
+    assert_eq!(outcome(&gone, "told"), "ok", "{gone:#?}");
+    assert_eq!(outcome(&gone, "messages"), "skipped", "{gone:#?}");
+    assert_eq!(outcome(&gone, "own_relays"), "ok", "{gone:#?}");
+    assert_eq!(also(&gone), "", "{gone:#?}");
+
+    let ran = porchlight(&stage, "alice", &["send", "bob", "are you there?", "--wait", "stored"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    stage.kill("relay-2").await.unwrap();
+    let with_message = timeout(Duration::from_secs(60), async {
+        loop {
+            let found = diagnose(&mut alice, "bob", None).await;
+            if outcome(&found, "own_relays") == "failed" {
+                return found;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(kind(&with_message), "not_answering", "{with_message:#?}");
+    assert_eq!(outcome(&with_message, "messages"), "ok", "{with_message:#?}");
+    let said = also(&with_message);
+    assert!(said.contains("relays keep one message for them"), "{said}");
+    assert!(
+        said.contains("of the relays that this node uses, one does not answer: "),
+        "{said}"
+    );
+    let ran = porchlight(&stage, "alice", &["net", "diagnose", "bob"]).await;
+    assert_eq!(ran.code, 7, "{ran:?}");
+    assert!(ran.stdout.contains("\nalso: relays keep one message"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn messages_that_are_refused_are_told() {
+    let (stage, mut alice, mut bob) = alice_and_bob().await;
+    concluded(&mut alice, "bob", "reachable").await;
+    let block = types::ContactBlock {
+        contact: "alice".to_owned(),
+        polite: None,
+    };
+    bob.calls.call::<ContactBlock>(&block).await.unwrap();
+    let ran = porchlight(
+        &stage,
+        "alice",
+        &["send", "bob", "are you there?", "--wait", "delivered"],
+    )
+    .await;
+    assert_eq!(ran.code, 6, "{ran:?}");
+    assert!(
+        ran.stderr.contains("was not delivered: they do not take your messages"),
+        "{ran:?}"
+    );
+    let refused = concluded(&mut alice, "bob", "messages_refused").await;
+    assert_eq!(outcome(&refused, "messages"), "failed", "{refused:#?}");
+    let at_bobs = concluded(&mut bob, "alice", "reachable").await;
+    let contact = at_bobs.steps.iter().find(|step| step.step == "contact").unwrap();
+    assert!(
+        contact.found.contains("their messages are not taken here"),
+        "{at_bobs:#?}"
+    );
 }
 
 #[tokio::test]
@@ -153,7 +242,7 @@ async fn a_diagnosis_is_followed_by_its_steps() {
     }
     // Who has seen all of it is given the end again, and no other diagnosis.
     let ended = diagnose(&mut alice, "bob", Some(seen)).await;
-    let again = diagnose(&mut alice, "bob", Some(12)).await;
+    let again = diagnose(&mut alice, "bob", Some(14)).await;
     assert_eq!(again, ended);
     let anew = diagnose(&mut alice, "bob", Some(0)).await;
     assert_ne!(anew.started_at, ended.started_at);

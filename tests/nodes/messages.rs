@@ -137,7 +137,7 @@ async fn rfc2779_5_4_10_a_block_by_the_command_line() {
     assert_eq!(blocked["contact"]["blocked"], "plainly");
     porchlight(&stage, "alice", &["send", "bob", "hello?", "--wait", "delivered"])
         .await
-        .failed(6, &["failed: they do not take your messages"]);
+        .failed(6, &["was not delivered: they do not take your messages"]);
     done(&stage, "bob", &["unblock", "alice"]).await;
     done(&stage, "alice", &["send", "bob", "hello", "--wait", "delivered"]).await;
     porchlight(&stage, "alice", &["send", "carol", "hello"])

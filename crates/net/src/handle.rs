@@ -469,6 +469,8 @@ pub struct PeerInfo {
     pub seed: bool,
     /// Whether it is a contact's node.
     pub contact: bool,
+    /// Whether it follows presence of ours here.
+    pub follows: bool,
     /// Whether it dialled us.
     pub inbound: bool,
     /// The last round trip, in microseconds.

@@ -85,6 +85,12 @@ impl Followers {
         }
     }
 
+    /// Whether `peer` follows one of these addresses.
+    pub(crate) fn follows(&self, peer: &PeerId, one_of: impl Fn(&BlindedKey) -> bool) -> bool {
+        let follower = self.by_peer.get(peer);
+        follower.is_some_and(|follower| !follower.answers.is_gone() && follower.addresses.iter().any(one_of))
+    }
+
     /// A stream of `peer` is gone. What it follows on another one stays.
     pub(crate) fn drop_gone(&mut self, peer: &PeerId) {
         if self

@@ -435,6 +435,7 @@ impl Task {
                     relay: state.relay,
                     seed: self.connections.is_seed(peer),
                     contact: self.connections.is_contact(peer),
+                    follows: self.followers.follows(peer, |address| self.views.contains_key(address)),
                     inbound: state.inbound,
                     rtt_micros: state.rtt.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
                     connected_for_ms: u64::try_from(state.since.elapsed().as_millis()).unwrap_or(u64::MAX),

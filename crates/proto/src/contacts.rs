@@ -20,7 +20,7 @@ use porchlight_wire::card::{Card, InviteRecord, SignedCard};
 use porchlight_wire::device_list::DeviceList;
 use porchlight_wire::frame::{Admission, Refusal};
 use porchlight_wire::grant::{Right, SignedGrant};
-use porchlight_wire::ids::PrincipalId;
+use porchlight_wire::ids::{NodeId, PrincipalId};
 use porchlight_wire::invite::{Invite, InviteToken};
 use porchlight_wire::letter::LetterBody;
 use porchlight_wire::limits::SKEW;
@@ -573,12 +573,14 @@ impl Node {
             blocked: row.blocked,
             verified: row.verified,
             public: row.is_public_only(),
-            node: self
-                .cards
-                .get(&row.principal)
-                .and_then(|card| card.bundle.addresses.first())
-                .map(|address| address.node),
+            node: self.card_node(&row.principal),
         }
+    }
+
+    /// A contact's node, where their card names one.
+    pub(crate) fn card_node(&self, principal: &PrincipalId) -> Option<NodeId> {
+        let card = self.cards.get(principal)?;
+        card.bundle.addresses.first().map(|address| address.node)
     }
 
     /// The contact of this petname, principal id, or address: `im:` of an inbox or `pres:` of a presentity (RFC 3859, RFC 3860),

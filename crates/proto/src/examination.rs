@@ -1,10 +1,11 @@
-//! What only the core knows of a contact who cannot be seen or reached: how far it is with them, which letters wait and why,
-//! where their records stand, and what a record found there says. The edge asks for it when it diagnoses, looks into the
+//! What only the core knows of a contact who cannot be seen or reached: how far it is with them, which letters and messages
+//! wait and why, where their records stand, and what a record found there says. The edge asks for it when it diagnoses, looks into the
 //! network meanwhile, and asks again with what it found. It changes nothing, and no key leaves the core.
 
 use crate::contacts::newest_card;
 use crate::event::Verdict;
 use crate::letters::kind_of;
+use crate::messaging::rows::MessageState;
 use crate::node::Node;
 use crate::presence::belief::{Received, Record, belief};
 use crate::publication::SLOT;
@@ -12,10 +13,11 @@ use crate::reply::{CommandError, ContactInfo, ContactPresence};
 use crate::rows::{ContactRow, Item};
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::{BlindedKey, Epoch};
-use porchlight_wire::ids::NodeAddress;
+use porchlight_wire::ids::{NodeAddress, NodeId};
 use porchlight_wire::presence::{PresenceState, Reach};
 use porchlight_wire::time::UnixMillis;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What is known of a contact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,8 @@ pub struct Examined {
     pub held: Option<Held>,
     /// Letters that wait to be delivered to them, oldest first.
     pub letters: Vec<WaitingLetter>,
+    /// Messages to them that no receipt has come for.
+    pub messages: WaitingMessages,
     /// Whether there is a live source: news of them would reach us now.
     pub live: bool,
     /// Where their presence record stands: today's and yesterday's address; none if we hold nothing of theirs.
@@ -66,6 +70,23 @@ pub struct WaitingLetter {
     pub failure: Option<String>,
     /// Whether a relay keeps a copy, in their mailbox.
     pub stored: bool,
+}
+
+/// Messages of ours to a contact that no receipt has come for yet, taken together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingMessages {
+    /// How many there are.
+    pub count: usize,
+    /// How many of them their node took.
+    pub sent: usize,
+    /// How many of them relays keep for them.
+    pub stored: usize,
+    /// When the oldest was written.
+    pub oldest: Option<UnixMillis>,
+    /// The relays that keep some.
+    pub relays: BTreeSet<NodeId>,
+    /// When the first of those that relays keep is dropped there.
+    pub stored_until: Option<UnixMillis>,
 }
 
 /// A presence record that was found, judged as if it were all that is known.
@@ -115,6 +136,7 @@ impl Node {
                 lookup_only: self.is_lookup_only(&principal),
             }),
             letters: self.letters_waiting_for(row),
+            messages: self.messages_waiting_for(row),
             live: watched.is_some_and(|watched| self.has_source(&principal, watched)),
             record: self.judge_found(row, &among(found, &presence_at)),
             card: issued,
@@ -141,6 +163,35 @@ impl Node {
             })
             .collect();
         waiting.sort_by_key(|letter| letter.created);
+        waiting
+    }
+
+    fn messages_waiting_for(&self, contact: &ContactRow) -> WaitingMessages {
+        let mut waiting = WaitingMessages::default();
+        for row in self
+            .disk
+            .outbox
+            .values()
+            .filter(|row| row.message.to == contact.principal)
+        {
+            waiting.count += 1;
+            let written = row.message.created;
+            waiting.oldest = Some(waiting.oldest.map_or(written, |oldest| oldest.min(written)));
+            match &row.state {
+                MessageState::Sent => waiting.sent += 1,
+                MessageState::Stored { relays, until } => {
+                    waiting.stored += 1;
+                    waiting.relays.extend(relays);
+                    waiting.stored_until = Some(waiting.stored_until.map_or(*until, |first| first.min(*until)));
+                }
+                MessageState::Queued
+                | MessageState::Delivered
+                | MessageState::Read
+                | MessageState::Failed(_)
+                | MessageState::Expired
+                | MessageState::Cancelled => {}
+            }
+        }
         waiting
     }
 

@@ -269,6 +269,8 @@ pub struct WatcherInfo {
     pub state: WatcherState,
     /// Whether their node is connected with ours now. Whoever holds a view can also read it unseen.
     pub connected: bool,
+    /// Their node, where their card names one.
+    pub node: Option<NodeId>,
 }
 
 /// The state of a watcher, in RFC 3857's words.

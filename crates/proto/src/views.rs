@@ -258,6 +258,7 @@ impl Node {
                 view: Some(granted.view.clone()),
                 state,
                 connected: self.is_connected(&contact.principal),
+                node: self.card_node(&contact.principal),
             })
         });
         let former = self.disk.former.values().map(|row| WatcherInfo {
@@ -266,6 +267,7 @@ impl Node {
             view: None,
             state: WatcherState::Terminated,
             connected: false,
+            node: None,
         });
         let mut watchers: Vec<WatcherInfo> = of_contacts.chain(former).collect();
         watchers.sort_by(|one, other| one.contact.cmp(&other.contact));

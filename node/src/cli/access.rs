@@ -186,16 +186,19 @@ async fn verify(out: &Output, name: &str, ok: bool, undo: bool) -> Result<()> {
     }
     let name = clean(&verified.contact);
     if !ok {
-        out.line(&format!("You and {name} both see this, if nobody is in between:"))?;
+        out.words(&format!("You and {name} both see this, if nobody is in between:"))?;
         let groups: Vec<&str> = verified.safety_number.split(' ').collect();
         for line in groups.chunks(GROUPS_IN_A_LINE) {
-            out.line(&format!("  {}", line.join(" ")))?;
+            out.words(&format!("  {}", line.join(" ")))?;
         }
     }
-    out.line(&match verified.verified_at.as_deref().and_then(since) {
+    out.words(&match verified.verified_at.as_deref().and_then(since) {
         Some(_) if ok => format!("{name} is verified"),
         Some(ms) => format!("verified {} ago", age(ms)),
-        None => format!("not verified; once you have compared it with {name}: `porchlight contact verify {name} --ok`"),
+        None => format!(
+            "not verified; once you have compared it with {name}: `{}`",
+            out.command(&format!("contact verify {name} --ok"))
+        ),
     })
 }
 
@@ -208,7 +211,7 @@ async fn remove(out: &Output, name: &str) -> Result<()> {
     if out.json {
         return out.object(&removed);
     }
-    out.line(&format!(
+    out.words(&format!(
         "{} is no contact any more: they see nothing of you from now on, and are told so when their node is reached. \
          Invites that they used have ended.",
         clean(&removed.contact)
@@ -226,7 +229,7 @@ async fn update(out: &Output, contact: &str, name: Option<String>, view: Option<
     if out.json {
         return out.object(&updated);
     }
-    out.line(said)
+    out.words(said)
 }
 
 pub(super) async fn view(out: &Output, command: &ViewCmd) -> Result<()> {
@@ -268,14 +271,14 @@ pub(super) async fn view(out: &Output, command: &ViewCmd) -> Result<()> {
             }
             if name == PUBLIC {
                 let id = client.call::<IdentityShow>(&types::Nothing {}).await?.principal;
-                out.line("you are public: whoever knows your id can see this view, and you cannot see who does")?;
-                out.line(&format!("  your id: {id}"))?;
-                return out.line(&format!("  {} ends it", out.command("view delete public")));
+                out.words("you are public: whoever knows your id can see this view, and you cannot see who does")?;
+                out.words(&format!("  your id: {id}"))?;
+                return out.words(&format!("  {} ends it", out.command("view delete public")));
             }
-            out.line(&format!("made the view '{}'", clean(name)))?;
+            out.words(&format!("made the view '{}'", clean(name)))?;
             let quoted = clean(name);
-            out.line(&format!("  {}", out.command(&format!("contact view NAME '{quoted}'"))))?;
-            out.line(&format!("  {}", out.command(&format!("invite new --view '{quoted}'"))))
+            out.words(&format!("  {}", out.command(&format!("contact view NAME '{quoted}'"))))?;
+            out.words(&format!("  {}", out.command(&format!("invite new --view '{quoted}'"))))
         }
         ViewCmd::Set { name, reach } => {
             let params = types::ViewUpdate {
@@ -292,7 +295,7 @@ pub(super) async fn view(out: &Output, command: &ViewCmd) -> Result<()> {
                 Reach::Relay => "the relays of this node",
                 Reach::Direct => "the addresses of this node, and its relays",
             };
-            out.line(&format!("the view '{}' tells {told}, from now on", clean(name)))
+            out.words(&format!("the view '{}' tells {told}, from now on", clean(name)))
         }
         ViewCmd::Delete { name } => {
             let params = types::ViewDelete {
@@ -303,7 +306,7 @@ pub(super) async fn view(out: &Output, command: &ViewCmd) -> Result<()> {
             if out.json {
                 return out.object(&deleted);
             }
-            out.line(&format!("deleted the view '{}'", clean(name)))
+            out.words(&format!("deleted the view '{}'", clean(name)))
         }
     }
 }
@@ -349,7 +352,7 @@ pub(super) async fn grant(out: &Output, command: &GrantCmd) -> Result<()> {
             if out.json {
                 return out.object(&updated);
             }
-            out.line(&format!(
+            out.words(&format!(
                 "{} sees nothing of you from now on, and stays a contact",
                 clean(&updated.contact.name)
             ))
@@ -383,7 +386,12 @@ pub(super) async fn watchers(out: &Output) -> Result<()> {
                 clean(&watcher.contact),
                 watcher.view.as_deref().map_or_else(|| "-".to_owned(), clean),
                 watcher.state.clone(),
-                if watcher.connected { "yes" } else { "no" }.to_owned(),
+                match (watcher.follows, watcher.connected) {
+                    (true, _) => "follows here",
+                    (false, true) => "connected",
+                    (false, false) => "-",
+                }
+                .to_owned(),
                 match watcher.state.as_str() {
                     "waiting" => "their grant waits until their node is reached",
                     "terminated" => "removed; told as soon as their node is reached",
@@ -393,7 +401,7 @@ pub(super) async fn watchers(out: &Output) -> Result<()> {
             ]
         })
         .collect();
-    out.table(&["WATCHER", "VIEW", "STATE", "CONNECTED", "REMARKS"], &rows)
+    out.table(&["WATCHER", "VIEW", "STATE", "NOW", "REMARKS"], &rows)
 }
 
 pub(super) async fn invites(out: &Output) -> Result<()> {
@@ -402,7 +410,7 @@ pub(super) async fn invites(out: &Output) -> Result<()> {
         return out.object(&list);
     }
     if list.invites.is_empty() {
-        return out.line(&format!(
+        return out.words(&format!(
             "no invite is out; make one with `{}`",
             out.command("invite new")
         ));
@@ -438,7 +446,7 @@ pub(super) async fn revoke_invite(out: &Output, invite: &str) -> Result<()> {
     if out.json {
         return out.object(&revoked);
     }
-    out.line("nobody can use this invite any more; those who did stay contacts")
+    out.words("nobody can use this invite any more; those who did stay contacts")
 }
 
 pub(super) async fn subscribe(out: &Output, name: &str, on: bool) -> Result<()> {
@@ -454,7 +462,7 @@ pub(super) async fn subscribe(out: &Output, name: &str, on: bool) -> Result<()> 
     if out.json {
         return out.object(&now);
     }
-    out.line(&match now.subscription.as_str() {
+    out.words(&match now.subscription.as_str() {
         "none" => format!("you are not notified of {} any more", clean(&now.contact)),
         "active" => format!("you are notified of {}", clean(&now.contact)),
         state => format!("your subscription to {} is {state}", clean(&now.contact)),

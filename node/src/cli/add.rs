@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use porchlight_rpc::Client;
 use porchlight_rpc::methods::{ContactAdd, ContactList, EventsSubscribe, PresenceList};
 use porchlight_rpc::types::{self, Contact, Told};
+use porchlight_wire::ids::PrincipalId;
 use std::io::{BufRead, IsTerminal, Read, Write};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -26,6 +27,9 @@ pub(super) async fn add(out: &Output, invite: &str, name: Option<&str>, view: &s
     } else {
         invite.to_owned()
     };
+    if let Some(wrong) = mistyped(invite.trim()) {
+        return Err(wrong.into());
+    }
     let mut client = out.client().await?;
     let params = types::ContactAdd {
         invite: invite.trim().to_owned(),
@@ -48,12 +52,20 @@ pub(super) async fn add(out: &Output, invite: &str, name: Option<&str>, view: &s
         .as_deref()
         .is_none_or(|problem| problem == "unreachable")
     {
-        out.line(&describe(&contact, seen.as_ref()))?;
+        out.words(&describe(&contact, seen.as_ref()))?;
     }
     match contact.problem.as_deref() {
         None | Some("unreachable") => Ok(()),
         Some(problem) => Err(refused(&contact, problem).into()),
     }
+}
+
+/// What is wrong with a text that was meant to be somebody's id.
+fn mistyped(text: &str) -> Option<Failure> {
+    text.starts_with("pl1").then(|| text.parse::<PrincipalId>().err())??;
+    let said = "this id is not whole, or has a typing error";
+    let failure = Failure::new(Exit::Usage, "invalid_invite", said);
+    Some(failure.hint("copy all of it; at their node `id show` shows it"))
 }
 
 /// The invite, from wherever other programs cannot see it.

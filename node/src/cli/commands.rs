@@ -19,7 +19,7 @@ pub(super) async fn stop(out: &Output) -> Result<()> {
     if out.json {
         return out.object(&stopping);
     }
-    out.line("stopped, after a goodbye to those who watch")
+    out.words("stopped, after a goodbye to those who watch")
 }
 
 pub(super) async fn id(out: &Output) -> Result<()> {
@@ -27,13 +27,13 @@ pub(super) async fn id(out: &Output) -> Result<()> {
     if out.json {
         return out.object(&shown);
     }
-    out.line(&format!("principal  {}", shown.principal))?;
+    out.words(&format!("principal  {}", shown.principal))?;
     if let Some(name) = &shown.name {
-        out.line(&format!("name       {}  (what new contacts are told)", clean(name)))?;
+        out.words(&format!("name       {}  (what new contacts are told)", clean(name)))?;
     }
-    out.line(&format!("device     {}", shown.device))?;
-    out.line(&format!("node       {}", shown.node))?;
-    out.line(&format!("network    {}", shown.network))
+    out.words(&format!("device     {}", shown.device))?;
+    out.words(&format!("node       {}", shown.node))?;
+    out.words(&format!("network    {}", shown.network))
 }
 
 pub(super) async fn status(out: &Output) -> Result<()> {
@@ -41,7 +41,7 @@ pub(super) async fn status(out: &Output) -> Result<()> {
     if out.json {
         return out.object(&info);
     }
-    out.line(&format!(
+    out.words(&format!(
         "{} in network '{}', {}, porchlight {}",
         if info.role == "relay" { "relay" } else { "node" },
         info.network,
@@ -52,17 +52,17 @@ pub(super) async fn status(out: &Output) -> Result<()> {
         },
         info.version
     ))?;
-    out.line(&format!("  home       {}", info.home))?;
-    out.line(&format!("  principal  {}", info.principal))?;
+    out.words(&format!("  home       {}", info.home))?;
+    out.words(&format!("  principal  {}", info.principal))?;
     for address in &info.listening {
-        out.line(&format!("  address    {address}"))?;
+        out.words(&format!("  address    {address}"))?;
     }
-    out.line(&format!(
+    out.words(&format!(
         "  presence   {}{}",
         out.status(&info.own.status, &info.own.status),
         with(&info.own)
     ))?;
-    out.line(&format!(
+    out.words(&format!(
         "  connected  {}, {} of them; {}; {}; {} kept",
         some(info.peers, "node"),
         some(info.relays, "relay"),
@@ -71,7 +71,7 @@ pub(super) async fn status(out: &Output) -> Result<()> {
         some(info.records, "record"),
     ))?;
     if let Some(keeps) = &info.keeps {
-        out.line(&format!(
+        out.words(&format!(
             "  keeps      {} for others, with {} of {} KiB; there is room for {} MiB",
             some(keeps.mailboxes, "mailbox"),
             some(keeps.envelopes, "envelope"),
@@ -86,10 +86,10 @@ pub(super) async fn status(out: &Output) -> Result<()> {
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
     if !seen.is_empty() {
-        out.line(&format!("  seen       {}", seen.join(", ")))?;
+        out.words(&format!("  seen       {}", seen.join(", ")))?;
     }
     for notice in &info.notices {
-        out.line(&format!("  notice     {notice}"))?;
+        out.words(&format!("  notice     {notice}"))?;
     }
     Ok(())
 }
@@ -112,7 +112,7 @@ pub(super) async fn peers(out: &Output) -> Result<()> {
     }
     if list.peers.is_empty() {
         let status = out.command("status");
-        return out.line(&format!(
+        return out.words(&format!(
             "not connected to anyone; `{status}` shows where this node listens"
         ));
     }
@@ -148,7 +148,7 @@ pub(super) async fn contacts(out: &Output) -> Result<()> {
         return out.object(&list);
     }
     if list.contacts.is_empty() {
-        return out.line(&format!(
+        return out.words(&format!(
             "no contacts yet; make an invite with `{}`, or use one with `{}`",
             out.command("invite new"),
             out.command("add INVITE")
@@ -221,7 +221,11 @@ pub(super) async fn invite(out: &Output, uses: u32, expires: Duration, view: &st
     }
     let code = QrCode::with_error_correction_level(made.qr.as_bytes(), EcLevel::L).context("the QR code")?;
     if let Some(drawn) = out.qr(&code, qr) {
-        out.line(&drawn)?;
+        if drawn.contains('\n') {
+            out.line(&drawn)?;
+        } else {
+            out.words(&drawn)?;
+        }
     }
     out.line(&made.uri)?;
     out.line("")?;
@@ -236,7 +240,7 @@ pub(super) async fn invite(out: &Output, uses: u32, expires: Duration, view: &st
          used up, so send it only to them;"
     );
     out.wrapped("", &good)?;
-    out.line("they type: porchlight add '<the line above>'")?;
+    out.words("they type: porchlight add '<the line above>'")?;
     if let Some(warning) = &made.warning {
         return out.wrapped("warning: ", warning);
     }

@@ -116,7 +116,7 @@ fn usable(out: &Output, layers: &Layers) -> Result<()> {
         1 => "can be used, with a warning",
         _ => "can be used, with warnings",
     };
-    out.line(&format!("{file} {said}"))?;
+    out.words(&format!("{file} {said}"))?;
     for setting in &overridden {
         let by = setting.by.as_deref().unwrap_or_default();
         let value = text(setting.value.as_ref());
@@ -124,12 +124,12 @@ fn usable(out: &Output, layers: &Layers) -> Result<()> {
             Some(in_file) => format!("; otherwise it is {}", text(Some(in_file))),
             None => String::new(),
         };
-        out.line(&format!("  {} is {value} by {by}{in_file}", setting.key))?;
+        out.words(&format!("  {} is {value} by {by}{in_file}", setting.key))?;
     }
     for warning in &warnings {
         let line = warning.line.map_or_else(String::new, |line| format!("line {line}: "));
-        out.line(&format!("warning: {line}{}: {}", warning.key, warning.message))?;
-        out.line(&format!("  {}", warning.hint))?;
+        out.words(&format!("warning: {line}{}: {}", warning.key, warning.message))?;
+        out.words(&format!("  {}", warning.hint))?;
     }
     Ok(())
 }
@@ -145,8 +145,8 @@ pub(super) async fn show(out: &Output, overrides: &Overrides) -> Result<()> {
         return out.object(&got);
     }
     match &got.taken_at {
-        Some(at) => out.line(&format!("in force in the node that runs since {at}"))?,
-        None => out.line(&format!("what `{}` takes now", out.command("run")))?,
+        Some(at) => out.words(&format!("in force in the node that runs since {at}"))?,
+        None => out.words(&format!("what `{}` takes now", out.command("run")))?,
     }
     out.line("")?;
     let rows: Vec<Vec<String>> = SETTINGS
@@ -163,7 +163,7 @@ pub(super) async fn show(out: &Output, overrides: &Overrides) -> Result<()> {
         .collect();
     out.table(&["KEY", "VALUE", "FROM", "REMARK"], &rows)?;
     if let Some(problem) = &got.file_problem {
-        out.line(&format!("\nthe file cannot be used any more: {}", clean(problem)))?;
+        out.words(&format!("\nthe file cannot be used any more: {}", clean(problem)))?;
     }
     Ok(())
 }

@@ -30,8 +30,11 @@ pub(super) async fn diagnose(out: &Output, name: &str) -> Result<ExitCode> {
         let Some(conclusion) = &so_far.conclusion else { continue };
         if !out.json {
             out.line("")?;
-            out.wrapped("", &format!("{}: {}", conclusion.kind, clean(&conclusion.message)))?;
-            out.wrapped("  ", &clean(&conclusion.hint))?;
+            out.wrapped("", &format!("{}: {}", conclusion.kind, out.advice(&conclusion.message)))?;
+            out.wrapped("  ", &out.advice(&conclusion.hint))?;
+            for also in &conclusion.also {
+                out.wrapped("also: ", &out.advice(also))?;
+            }
         }
         return Ok(code(conclusion));
     }

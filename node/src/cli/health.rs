@@ -20,18 +20,15 @@ pub(super) async fn health(out: &Output) -> Result<ExitCode> {
     }
     out.line(&health.status)?;
     for reason in &health.reasons {
-        out.line(&format!("\n{}: {}", reason.kind, clean(&reason.message)))?;
-        out.line(&format!("  {}", clean(&reason.hint)))?;
+        out.line("")?;
+        out.wrapped("", &format!("{}: {}", reason.kind, out.advice(&reason.message)))?;
+        out.wrapped("  ", &out.advice(&reason.hint))?;
     }
     out.line("")?;
-    let rows: Vec<Vec<String>> = health
-        .checks
-        .iter()
-        .map(|check| {
-            let word = if check.ok { "ok" } else { "not well" };
-            vec![check.check.clone(), word.to_owned(), clean(&check.found)]
-        })
-        .collect();
-    out.table(&["CHECK", "IS", "FOUND"], &rows)?;
+    for check in &health.checks {
+        let word = if check.ok { "ok" } else { "not well" };
+        // Nothing of it is cut off: what is not well may stand at its end.
+        out.wrapped(&format!("{:<10} {word:<9} ", check.check), &clean(&check.found))?;
+    }
     Ok(code)
 }

@@ -43,12 +43,12 @@ pub(super) fn write_config(out: &Output, home: &NewHome<'_>) -> Result<()> {
     if out.json {
         return out.object(&json!({"config": path.display().to_string()}));
     }
-    out.line(&format!("wrote {}", path.display()))?;
+    out.words(&format!("wrote {}", path.display()))?;
     if home::exists_beside_config(&out.home) {
         return out
             .line("the keys and the database in the home are as they were; the configuration says the usual again");
     }
-    out.line("there are no keys beside it: `porchlight init` makes them, in a folder without a configuration")
+    out.words("there are no keys beside it: `porchlight init` makes them, in a folder without a configuration")
 }
 
 pub(super) fn init(out: &Output, new: &NewHome<'_>, passphrase: Option<&Source>) -> Result<()> {
@@ -67,35 +67,35 @@ pub(super) fn init(out: &Output, new: &NewHome<'_>, passphrase: Option<&Source>)
             "passphrase": passphrase.is_some(),
         }));
     }
-    out.line(&format!("made {home}"))?;
-    out.line(&format!("  principal  {}", made.principal))?;
-    out.line(&format!("  network    {}", network.name()))?;
-    out.line(&format!(
+    out.words(&format!("made {home}"))?;
+    out.words(&format!("  principal  {}", made.principal))?;
+    out.words(&format!("  network    {}", network.name()))?;
+    out.words(&format!(
         "  config     {}",
         out.home.join(crate::config::FILE).display()
     ))?;
     if passphrase.is_some() {
-        out.line(
+        out.words(
             "its key is wrapped under the passphrase, which `run` asks for. Keep both this folder and the passphrase:",
         )?;
-        out.line("without either of them nobody can speak for you again, and nobody can give it back to you.")?;
+        out.words("without either of them nobody can speak for you again, and nobody can give it back to you.")?;
     } else {
-        out.line("keep this folder to yourself: whoever has it speaks for you, and nobody can give it back to you.")?;
+        out.words("keep this folder to yourself: whoever has it speaks for you, and nobody can give it back to you.")?;
     }
     out.line("")?;
     out.line("next:")?;
     if new.role == Role::Relay {
-        out.line("  see that others reach its port (4110, TCP and UDP), and name the address at which they do in config.toml")?;
-        out.line("  (external), if that is not this machine's own; then")?;
-        out.line(&format!("  {}", out.command("run")))?;
-        return out.line(&format!(
+        out.words("  see that others reach its port (4110, TCP and UDP), and name the address at which they do in config.toml")?;
+        out.words("  (external), if that is not this machine's own; then")?;
+        out.words(&format!("  {}", out.command("run")))?;
+        return out.words(&format!(
             "  {}    in another terminal, shows the addresses that others put into their seed_peers",
             out.command("status")
         ));
     }
-    out.line("  put a seed peer into config.toml (seed_peers), or give one with --seed-peer; then")?;
-    out.line(&format!("  {}", out.command("run")))?;
-    out.line(&format!(
+    out.words("  put a seed peer into config.toml (seed_peers), or give one with --seed-peer; then")?;
+    out.words(&format!("  {}", out.command("run")))?;
+    out.words(&format!(
         "  {}    in another terminal, to invite someone",
         out.command("invite new")
     ))
@@ -133,18 +133,18 @@ fn changed(out: &Output, change: PassphraseChange) -> Result<()> {
     }
     match change {
         PassphraseChange::Set => {
-            out.line("the home's key is wrapped under the passphrase now, which `run` asks for.")?;
-            out.line(
+            out.words("the home's key is wrapped under the passphrase now, which `run` asks for.")?;
+            out.words(
                 "copies of the folder from before still have the key in clear, and a disk may keep what was removed from it.",
             )
         }
         PassphraseChange::Replaced => {
-            out.line("the home's key is wrapped under the new passphrase now.")?;
-            out.line("copies of the folder from before still open by the old one.")
+            out.words("the home's key is wrapped under the new passphrase now.")?;
+            out.words("copies of the folder from before still open by the old one.")
         }
         PassphraseChange::Removed => {
-            out.line("the home has no passphrase any more: whoever has the folder speaks for you.")
+            out.words("the home has no passphrase any more: whoever has the folder speaks for you.")
         }
-        PassphraseChange::NothingToRemove => out.line("the home has no passphrase; nothing was changed."),
+        PassphraseChange::NothingToRemove => out.words("the home has no passphrase; nothing was changed."),
     }
 }

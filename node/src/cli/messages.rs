@@ -10,6 +10,7 @@ use porchlight_rpc::methods::{
     MessageSearch, MessageSend, OutboxList, OutboxRetry,
 };
 use porchlight_rpc::types::{self, Message};
+use porchlight_wire::ids::RandomId;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
@@ -222,9 +223,9 @@ async fn send(out: &Output, args: &SendArgs) -> Result<()> {
         }
         let outbox = out.command("outbox");
         let name = clean(&queued.contact);
-        return out.line(&format!(
-            "queued for {name}; `{outbox}` shows what waits (message {})",
-            queued.message
+        return out.words(&format!(
+            "queued for {name} as #{}; `{outbox}` shows what waits",
+            queued.number
         ));
     };
     let until = Instant::now() + args.timeout;
@@ -246,7 +247,7 @@ async fn send(out: &Output, args: &SendArgs) -> Result<()> {
                 return out.object(&types::MessageGot { message });
             }
             let name = clean(&queued.contact);
-            return out.line(&match state {
+            return out.words(&match state {
                 "stored" => format!("stored at relays for {name}"),
                 "read" => format!("read by {name}"),
                 other => format!("{other} to {name}"),
@@ -256,7 +257,7 @@ async fn send(out: &Output, args: &SendArgs) -> Result<()> {
         if over || Instant::now() >= until {
             let name = clean(&queued.contact);
             let said = if over {
-                format!("the message to {name} was not delivered: {}", how_far(&message))
+                format!("the message to {name} was not delivered: {}", why_not(&message))
             } else {
                 let waited = humantime::format_duration(args.timeout);
                 format!(
@@ -266,9 +267,9 @@ async fn send(out: &Output, args: &SendArgs) -> Result<()> {
             };
             let failure = Failure::new(Exit::Unreachable, "not_delivered", said);
             let hint = match (over, state) {
-                (true, _) => "`porchlight net diagnose NAME` looks for what is in the way",
-                (false, "delivered") => "they have it, and have not said that they read it",
-                (false, _) => "it goes on being offered; `porchlight outbox` shows what waits",
+                (true, _) => format!("`porchlight net diagnose {name}` looks for what is in the way"),
+                (false, "delivered") => "they have it, and have not said that they read it".to_owned(),
+                (false, _) => "it goes on being offered; `porchlight outbox` shows what waits".to_owned(),
             };
             return Err(failure.hint(hint).into());
         }
@@ -276,18 +277,35 @@ async fn send(out: &Output, args: &SendArgs) -> Result<()> {
     }
 }
 
+/// Why a message failed, if it did.
+fn reason(state: &types::MessageState) -> Option<&'static str> {
+    match state.reason.as_deref()? {
+        "not_admitted" => Some("they do not know you (any more)"),
+        "refused" => Some("they do not take your messages"),
+        "invalid" => Some("their node could not make sense of it"),
+        "removed" => Some("they are no contact any more"),
+        _ => None,
+    }
+}
+
+/// Why a message was not delivered, that will not be any more.
+fn why_not(message: &Message) -> &'static str {
+    let state = message.state.as_ref();
+    state
+        .and_then(reason)
+        .unwrap_or_else(|| match state.map(|state| state.state.as_str()) {
+            Some("expired") => "there was no receipt within its time",
+            Some("cancelled") => "it was taken back",
+            _ => "it failed",
+        })
+}
+
 /// How far a message has come, in a few words.
 fn how_far(message: &Message) -> String {
     let Some(state) = &message.state else {
         return if message.unread { "unread" } else { "" }.to_owned();
     };
-    let why = match state.reason.as_deref() {
-        Some("not_admitted") => ": they do not know you (any more)",
-        Some("refused") => ": they do not take your messages",
-        Some("invalid") => ": their node could not make sense of it",
-        Some("removed") => ": they are no contact any more",
-        _ => "",
-    };
+    let why = reason(state).map_or_else(String::new, |why| format!(": {why}"));
     let kept = match (state.state.as_str(), &state.stored_until_at) {
         ("stored", Some(at)) => {
             let relays = match state.relays.len() {
@@ -340,14 +358,14 @@ fn print(out: &Output, messages: &[Message]) -> Result<()> {
         if message.after_gap {
             head.push_str(" (something may be missing before this)");
         }
-        out.line(&head)?;
+        out.words(&head)?;
         if let Some(subject) = &message.subject {
-            out.line(&format!("  [{}]", clean(subject)))?;
+            out.words(&format!("  [{}]", clean(subject)))?;
         }
         match &message.text {
             Some(text) => {
                 for line in text.lines() {
-                    out.line(&format!("  {}", clean(line)))?;
+                    out.words(&format!("  {}", clean(line)))?;
                 }
             }
             None => {
@@ -355,7 +373,7 @@ fn print(out: &Output, messages: &[Message]) -> Result<()> {
                     .bodies
                     .first()
                     .map_or("nothing", |body| body.media_type.as_str());
-                out.line(&format!("  ({}; `message.get` has the content)", clean(kind)))?;
+                out.words(&format!("  ({}; `message.get` has the content)", clean(kind)))?;
             }
         }
     }
@@ -389,7 +407,7 @@ async fn inbox(out: &Output, follow: bool, keep: bool) -> Result<()> {
                 out.object(message)?;
             }
         } else if list.messages.is_empty() && last == 0 {
-            out.line(if follow {
+            out.words(if follow {
                 "nothing new yet; ctrl-c ends"
             } else {
                 "nothing new"
@@ -493,7 +511,7 @@ async fn retry(out: &Output, contact: Option<&str>) -> Result<()> {
     if out.json {
         return out.object(&retried);
     }
-    out.line(&match retried.waiting {
+    out.words(&match retried.waiting {
         0 => "nothing waits to be delivered".to_owned(),
         1 => "1 message is offered now".to_owned(),
         many => format!("{many} messages are offered now"),
@@ -503,6 +521,16 @@ async fn retry(out: &Output, contact: Option<&str>) -> Result<()> {
 /// The id of a message that is named by its number, as it is shown, or by its id.
 async fn message_id(client: &mut porchlight_rpc::client::Client, named: &str) -> Result<String> {
     let Ok(number) = named.trim_start_matches('#').parse::<u64>() else {
+        if named.parse::<RandomId>().is_err() {
+            let said = format!(
+                "expected a message's number, such as 12, or its id; got '{}'",
+                clean(named)
+            );
+            let failure = Failure::new(Exit::Usage, "invalid_params", said);
+            return Err(failure
+                .hint("`porchlight outbox`, `porchlight inbox` and `porchlight log NAME` show their numbers")
+                .into());
+        }
         return Ok(named.to_owned());
     };
     let listing = types::MessageListing {
@@ -531,7 +559,7 @@ async fn cancel(out: &Output, message: &str) -> Result<()> {
     if out.json {
         return out.object(&cancelled);
     }
-    out.line(if cancelled.may_have_arrived {
+    out.words(if cancelled.may_have_arrived {
         "taken back; it was on its way already, and may have arrived all the same"
     } else {
         "taken back; it was not sent yet"
@@ -548,12 +576,12 @@ async fn block(out: &Output, name: &str, polite: bool) -> Result<()> {
         return out.object(&updated);
     }
     let name = clean(&updated.contact.name);
-    out.line(&if polite {
+    out.words(&if polite {
         format!("messages of {name} are taken and dropped; they are not told, and get no receipts")
     } else {
         format!("messages of {name} are refused; their node is told so when they write")
     })?;
-    out.line("What they see of you stays as it is: `contact view` and `grant revoke` change that.")
+    out.words("What they see of you stays as it is: `contact view` and `grant revoke` change that.")
 }
 
 async fn unblock(out: &Output, name: &str) -> Result<()> {
@@ -564,5 +592,5 @@ async fn unblock(out: &Output, name: &str) -> Result<()> {
     if out.json {
         return out.object(&updated);
     }
-    out.line(&format!("messages of {} are taken again", clean(&updated.contact.name)))
+    out.words(&format!("messages of {} are taken again", clean(&updated.contact.name)))
 }

@@ -9,7 +9,7 @@ use qrcode::render::unicode::Dense1x2;
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Columns assumed where the width is not known.
@@ -17,6 +17,9 @@ const USUAL_WIDTH: usize = 100;
 
 /// The least a shrinking column keeps.
 const LEAST_COLUMN: usize = 12;
+
+/// Columns without which no words are broken.
+const LEAST_WIDTH: usize = 20;
 
 /// Modules of light around a QR code, as its standard wants them.
 const QUIET_ZONE: usize = 4;
@@ -27,17 +30,21 @@ pub(super) struct Output {
     pub(super) json: bool,
     pub(super) home: PathBuf,
     colour: bool,
-    pub(super) terminal: bool,
+    terminal: bool,
+    /// Whether it is a terminal that lines can be drawn over.
+    pub(super) draws: bool,
 }
 
 impl Output {
     pub(super) fn new(json: bool, home: PathBuf) -> Self {
         let terminal = std::io::stdout().is_terminal();
+        let draws = terminal && std::env::var_os("TERM").is_none_or(|kind| kind != "dumb");
         Self {
             json,
             home,
-            colour: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            colour: draws && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             terminal,
+            draws,
         }
     }
 
@@ -48,11 +55,12 @@ impl Output {
 
     /// The command line that does something with this home.
     pub(super) fn command(&self, rest: &str) -> String {
-        if self.home == crate::config::default_home() {
-            format!("porchlight {rest}")
-        } else {
-            format!("porchlight --home {} {rest}", self.home.display())
-        }
+        command_at(&self.home, rest)
+    }
+
+    /// A text of ours for people, in which commands are for this home.
+    pub(super) fn advice(&self, text: &str) -> String {
+        commands_in(&clean(text), &self.home)
     }
 
     /// Prints an object as JSON, in one line.
@@ -65,7 +73,17 @@ impl Output {
         self.line(&escaped(serde_json::to_string_pretty(object)?))
     }
 
-    /// Prints a line.
+    /// Prints words, broken between them where the terminal ends, with further lines indented as the first. What stands in
+    /// columns stays.
+    pub(super) fn words(&self, text: &str) -> Result<()> {
+        if visible_width(text) <= self.words_width() || text.trim_start().contains("  ") {
+            return self.line(text);
+        }
+        let indent = text.len() - text.trim_start_matches(' ').len();
+        self.wrapped(&" ".repeat(indent), text)
+    }
+
+    /// Prints a line as it is.
     #[expect(clippy::unused_self, reason = "all printing goes through the output")]
     pub(super) fn line(&self, line: &str) -> Result<()> {
         let mut out = std::io::stdout().lock();
@@ -76,7 +94,7 @@ impl Output {
 
     /// Prints a text after a label, broken between words where the terminal ends, with further lines indented as far.
     pub(super) fn wrapped(&self, label: &str, text: &str) -> Result<()> {
-        for line in wrapped(label, text, self.width()) {
+        for line in wrapped(label, text, self.words_width()) {
             self.line(&line)?;
         }
         Ok(())
@@ -118,7 +136,7 @@ impl Output {
     /// nobody can point a camera at it, unless it is `wanted`.
     pub(super) fn qr(&self, code: &QrCode, wanted: Option<bool>) -> Option<String> {
         let (needed, width) = (code.width() + 2 * QUIET_ZONE, self.width());
-        if !wanted.unwrap_or(self.terminal) {
+        if !wanted.unwrap_or(self.draws) {
             return None;
         }
         if needed > width && wanted.is_none() {
@@ -162,6 +180,14 @@ impl Output {
         Ok(())
     }
 
+    /// Within how many columns words are broken. Where there are next to none, rows are wanted as lines, and not the words.
+    fn words_width(&self) -> usize {
+        match self.width() {
+            0..LEAST_WIDTH => usize::MAX,
+            width => width,
+        }
+    }
+
     fn width(&self) -> usize {
         if !self.terminal {
             return usize::MAX;
@@ -170,6 +196,25 @@ impl Output {
         said.or_else(|| terminal_size::terminal_size().map(|(width, _)| width.0.into()))
             .unwrap_or(USUAL_WIDTH)
     }
+}
+
+/// The command line that does something with a home.
+fn command_at(home: &Path, rest: &str) -> String {
+    if home == crate::config::default_home() {
+        return format!("porchlight {rest}");
+    }
+    let home = home.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
+    if !home.is_empty() && home.chars().all(is_plain) {
+        format!("porchlight --home {home} {rest}")
+    } else {
+        format!("porchlight --home '{}' {rest}", home.replace('\'', "'\\''"))
+    }
+}
+
+/// A text in which commands (`porchlight ...`) are for this home.
+pub(super) fn commands_in(text: &str, home: &Path) -> String {
+    text.replace("`porchlight ", &format!("`{}", command_at(home, "")))
 }
 
 /// Leaves out columns in which no row has anything.
@@ -239,17 +284,17 @@ fn blocks(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
 
 /// The lines of a text after a label. Where the label leaves too little room, the text begins below it.
 fn wrapped(label: &str, text: &str, width: usize) -> Vec<String> {
-    let narrow = width.saturating_sub(label.width()) < 2 * LEAST_COLUMN;
+    let narrow = !label.trim().is_empty() && width.saturating_sub(label.width()) < 2 * LEAST_COLUMN;
     let indent = " ".repeat(if narrow { 2 } else { label.width() });
     let mut lines = Vec::new();
     let mut line = label.to_owned();
-    if narrow && !label.trim().is_empty() {
+    if narrow {
         lines.push(label.trim_end().to_owned());
         line = indent.clone();
     }
     let mut empty = true;
     for word in text.split_whitespace() {
-        if !empty && line.width() + 1 + word.width() > width {
+        if !empty && visible_width(&line) + 1 + visible_width(word) > width {
             lines.push(std::mem::replace(&mut line, indent.clone()));
             empty = true;
         }
@@ -407,6 +452,18 @@ mod tests {
         assert_eq!(lines[1], "安安  \u{1b}[32mopen\u{1b}[0m     a note that is…");
         assert_eq!(lines[2], "bob   unknown");
         assert!(lines.iter().all(|line| visible_width(line) <= 30));
+    }
+
+    #[test]
+    fn advice_is_for_the_home_it_is_given_for() {
+        let advice = "`porchlight status` shows it, `porchlight stop` ends it";
+        assert_eq!(
+            commands_in(advice, Path::new("/tmp/alice")),
+            "`porchlight --home /tmp/alice status` shows it, `porchlight --home /tmp/alice stop` ends it"
+        );
+        assert_eq!(commands_in(advice, &crate::config::default_home()), advice);
+        let odd = commands_in("`porchlight stop`", Path::new("it's a home"));
+        assert_eq!(odd, r"`porchlight --home 'it'\''s a home' stop`");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(super) async fn poll(out: &Output, name: &str, every: Option<Duration>, stop
         return out.object(&poll);
     }
     let name = clean(&poll.contact);
-    out.line(&match poll.every_ms {
+    out.words(&match poll.every_ms {
         Some(every) => format!("{name} is asked every {}", left(every)),
         None => format!("{name} is not asked any more"),
     })
@@ -52,7 +52,7 @@ pub(super) async fn list(out: &Output) -> Result<()> {
     }
     if list.polls.is_empty() {
         let command = out.command("poll NAME --every 10m");
-        return out.line(&format!("nobody is asked on a schedule; `{command}` begins one"));
+        return out.words(&format!("nobody is asked on a schedule; `{command}` begins one"));
     }
     let rows: Vec<Vec<String>> = list.polls.iter().map(row).collect();
     out.table(HEAD, &rows)

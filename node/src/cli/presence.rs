@@ -305,9 +305,9 @@ async fn set(out: &Output, args: &SetArgs) -> Result<()> {
     if out.json {
         return out.object(&set);
     }
-    out.line(&said(out, &set))?;
+    out.words(&said(out, &set))?;
     for name in strange {
-        out.line(&format!(
+        out.words(&format!(
             "remark: {name} is no name that others know; watchers see it as it is"
         ))?;
     }
@@ -433,7 +433,7 @@ async fn clear(out: &Output, parts: &[PartArg], view: Option<&str>) -> Result<()
     if out.json {
         return out.object(&own);
     }
-    out.line(&said(out, &own))
+    out.words(&said(out, &own))
 }
 
 /// What holds now, in a line.
@@ -464,7 +464,7 @@ async fn show(out: &Output) -> Result<()> {
         return out.object(&shown);
     }
     let own = &shown.own;
-    out.line(&said(out, own))?;
+    out.words(&said(out, own))?;
     let what = What {
         notes: &own.notes,
         activities: &own.activities,
@@ -476,7 +476,7 @@ async fn show(out: &Output) -> Result<()> {
         extensions: &own.extensions,
     };
     for line in what.lines(&own.status) {
-        out.line(&format!("  {line}"))?;
+        out.words(&format!("  {line}"))?;
     }
     for view in &shown.views {
         let shows = if view.shows == "status" {
@@ -490,7 +490,7 @@ async fn show(out: &Output) -> Result<()> {
             format!("its own {}", view.own_parts.join(", ").replace("tuples", "contacts"))
         };
         out.line("")?;
-        out.line(&format!(
+        out.words(&format!(
             "view {}: {}, from {own}{shows}",
             clean(&view.view),
             out.status(&view.status, &view.status)
@@ -506,7 +506,7 @@ async fn show(out: &Output) -> Result<()> {
             extensions: &view.extensions,
         };
         for line in what.lines(&view.status) {
-            out.line(&format!("  {line}"))?;
+            out.words(&format!("  {line}"))?;
         }
     }
     Ok(())

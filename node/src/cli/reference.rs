@@ -1,6 +1,7 @@
 //! What the program can say about itself without a node: the API's description, completions for shells, pages of the manual.
 
 use super::Args;
+use super::examples::with_examples;
 use super::output::Output;
 use crate::failure::{Exit, Failure};
 use anyhow::{Context, Result};
@@ -48,7 +49,7 @@ pub(super) fn api(out: &Output) -> Result<()> {
 }
 
 pub(super) fn completions(out: &Output, shell: Shell) -> Result<()> {
-    let mut command = Args::command();
+    let mut command = with_examples(Args::command());
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, PROGRAM, &mut script);
     let mut script = String::from_utf8(script)?;
@@ -89,7 +90,7 @@ fn fish_values(command: &Command, path: &mut Vec<String>) -> Result<String> {
 }
 
 pub(super) fn manual(out: &Output, folder: Option<&Path>) -> Result<()> {
-    let mut command = Args::command().disable_help_subcommand(true);
+    let mut command = with_examples(Args::command()).disable_help_subcommand(true);
     command.build();
     let Some(folder) = folder else {
         return out.line(String::from_utf8(page(&command)?)?.trim_end());
@@ -108,7 +109,7 @@ pub(super) fn manual(out: &Output, folder: Option<&Path>) -> Result<()> {
         let names: Vec<&String> = pages.iter().map(|(name, _)| name).collect();
         return out.object(&json!({"folder": folder, "pages": names}));
     }
-    out.line(&format!("wrote {} pages into {}", pages.len(), folder.display()))
+    out.words(&format!("wrote {} pages into {}", pages.len(), folder.display()))
 }
 
 /// The pages of a command and all below it, by the names of their files.
@@ -190,7 +191,7 @@ mod tests {
 
     #[test]
     fn every_command_has_a_page_with_its_options_and_nothing_else_has_one() {
-        let mut command = Args::command().disable_help_subcommand(true);
+        let mut command = with_examples(Args::command()).disable_help_subcommand(true);
         command.build();
         let (mut expected, mut pages) = (Vec::new(), Vec::new());
         commands(&command, &mut expected);
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_method_that_is_not_there_is_left_to_the_node() {
-        let args = Args::command()
+        let args = with_examples(Args::command())
             .try_get_matches_from(["porchlight", "rpc", "presence.got"])
             .unwrap();
         let (_, rpc) = args.subcommand().unwrap();

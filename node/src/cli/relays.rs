@@ -52,7 +52,7 @@ async fn list(out: &Output) -> Result<()> {
         return out.object(&list);
     }
     if list.relays.is_empty() {
-        return out.line(&format!(
+        return out.words(&format!(
             "no relay is known by name; put one into config.toml (seed_peers), or name one with `{}`",
             out.command("relay use ADDRESS")
         ));
@@ -72,7 +72,7 @@ fn row(relay: &types::Relay) -> Vec<String> {
         None => ("none".to_owned(), String::new()),
         Some(mailbox) => {
             let kept = match mailbox.registered_until_at.as_deref().and_then(until) {
-                Some(ms) => left(ms),
+                Some(ms) => format!("for {}", left(ms)),
                 None => "not yet".to_owned(),
             };
             (kept, holds(mailbox))
@@ -84,7 +84,8 @@ fn row(relay: &types::Relay) -> Vec<String> {
         if relay.connected { "connected" } else { "not connected" }.to_owned(),
         kept,
         holds,
-        relay.address.clone(),
+        // Its id stands in the first column.
+        relay.address.split("/p2p/").next().unwrap_or_default().to_owned(),
     ]
 }
 
@@ -95,7 +96,7 @@ fn holds(mailbox: &types::Mailbox) -> String {
             most + u64::from(quota.most_envelopes),
         )
     });
-    format!("{held} of {most}")
+    format!("{held} envelopes of {most}")
 }
 
 async fn choose(out: &Output, relay: &str, stop: bool) -> Result<()> {
@@ -110,9 +111,9 @@ async fn choose(out: &Output, relay: &str, stop: bool) -> Result<()> {
     }
     let list = out.command("relay ls");
     if stop {
-        return out.line(&format!("{} keeps no mailbox for this node any more", used.relay.node));
+        return out.words(&format!("{} keeps no mailbox for this node any more", used.relay.node));
     }
-    out.line(&format!(
+    out.words(&format!(
         "{} comes before other relays from now on; `{list}` shows when it keeps a mailbox",
         used.relay.node
     ))
@@ -132,7 +133,7 @@ async fn test(out: &Output, relay: &str) -> Result<ExitCode> {
         out.object(&tested)?;
     } else {
         let found = clean(&tested.found);
-        out.line(&format!("{}: {found} ({} ms)", tested.address, tested.took_ms))?;
+        out.words(&format!("{}: {found} ({} ms)", tested.address, tested.took_ms))?;
     }
     Ok(code)
 }

@@ -3,13 +3,14 @@
 use super::commands::is_cut_off;
 use super::output::{Output, age, clean, left, since, until};
 use super::presence::{What, best, language, with};
+use crate::clock::ago;
 use anyhow::Result;
 use porchlight_rpc::methods::{EventsSubscribe, NodeInfo, PresenceGet, PresenceList};
 use porchlight_rpc::types::{self, Event, Told};
 use std::time::Duration;
 use tokio::time::timeout;
 
-const HEAD: &[&str] = &["NAME", "STATUS", "AGE", "SOURCE", "HOLDS", "NOTE"];
+const HEAD: &[&str] = &["NAME", "STATUS", "AGE", "VIA", "HOLDS", "NOTE"];
 
 /// The consumer of `--watch`. One name for all, because nothing is acknowledged under it.
 const CONSUMER: &str = "porchlight-who";
@@ -24,7 +25,7 @@ pub(super) async fn all(out: &Output) -> Result<()> {
         return out.object(&list);
     }
     for line in lines(out, &list) {
-        out.line(&line)?;
+        out.words(&line)?;
     }
     let info = client.call::<NodeInfo>(&types::Nothing {}).await?;
     if is_cut_off(&info) {
@@ -46,7 +47,7 @@ pub(super) async fn one(out: &Output, name: &str) -> Result<()> {
         return out.object(&got);
     }
     for line in described(out, &got.presence) {
-        out.line(&line)?;
+        out.words(&line)?;
     }
     Ok(())
 }
@@ -78,12 +79,7 @@ fn described(out: &Output, told: &Told) -> Vec<String> {
     }
     if let (Some(source), Some(ms)) = (&told.source, told.age_ms) {
         let holds = holds(told).map_or_else(String::new, |holds| format!(", holds {holds}"));
-        let ago = if ms < 1_000 {
-            "new".to_owned()
-        } else {
-            format!("{} old", age(ms))
-        };
-        lines.push(format!("  source: {source}, {ago}{holds}"));
+        lines.push(format!("  {}, issued {}{holds}", came(source), ago(ms)));
     }
     lines.extend(meaning(told).map(|meaning| format!("  {meaning}")));
     lines
@@ -119,7 +115,7 @@ pub(super) async fn watch(out: &Output) -> Result<()> {
     };
     let newest = events.call::<EventsSubscribe>(&subscribe).await?.newest;
     let list = calls.call::<PresenceList>(&types::Nothing {}).await?;
-    let redrawn = out.terminal && !out.json;
+    let redrawn = out.draws && !out.json;
     if !redrawn {
         if out.json {
             out.object(&list)?;
@@ -204,10 +200,31 @@ fn row(out: &Output, told: &Told) -> Vec<String> {
         clean(&told.contact),
         out.status(&told.status, &status(told)),
         told.age_ms.map_or_else(|| "-".to_owned(), age),
-        told.source.clone().unwrap_or_else(|| "-".to_owned()),
+        told.source.as_deref().map_or("-", via).to_owned(),
         holds(told).unwrap_or_else(|| "-".to_owned()),
         said,
     ]
+}
+
+/// How the newest record came, for a column.
+fn via(source: &str) -> &str {
+    match source {
+        "direct" => "their node",
+        "dht" => "lookup",
+        other => other,
+    }
+}
+
+/// The same in a sentence.
+pub(crate) fn came(source: &str) -> &str {
+    match source {
+        "direct" => "from their node",
+        "gossip" => "by gossip",
+        "relay" => "from a relay",
+        "dht" => "looked up in the DHT",
+        "cache" => "known from before",
+        other => other,
+    }
 }
 
 /// What a verdict means, where its word alone may mislead.
@@ -241,12 +258,12 @@ fn changed(out: &Output, event: &Event) -> Result<String> {
         format!("  {}", cell(5))
     };
     Ok(format!(
-        "{}  {}  {} -> {}  (by {}, {} old){note}",
+        "{}  {}  {} -> {}  ({}, issued {}){note}",
         event.at,
         clean(&new.contact),
         old.status,
         cell(1),
-        cell(3),
-        cell(2).replace("now", "0 s"),
+        new.source.as_deref().map_or("by the time", came),
+        new.age_ms.map_or_else(|| "before".to_owned(), ago),
     ))
 }

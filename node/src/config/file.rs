@@ -38,10 +38,16 @@ pub(super) fn parse(text: &str) -> Result<(Config, Lines), Vec<Fault>> {
         .into_iter()
         .filter_map(|(key, alone)| {
             let error = Config::deserialize(Value::Table(alone)).err()?;
+            let mut message = error.message().to_owned();
+            if let Some(top) = of_no_section(&table, &key) {
+                message.push_str(&format!(
+                    "; {top} stands above all sections, before the first line in brackets"
+                ));
+            }
             Some(Fault {
                 line: lines.get(&key).copied(),
                 key: Some(key),
-                message: error.message().to_owned(),
+                message,
             })
         })
         .collect();
@@ -80,6 +86,15 @@ fn leaves(above: &str, table: &Table) -> Vec<(String, Table)> {
         }
     }
     found
+}
+
+/// The name of a key that is in a section, where it is unknown, and would be known outside of all of them: it was perhaps
+/// written at the end of the file.
+fn of_no_section<'a>(table: &Table, key: &'a str) -> Option<&'a str> {
+    let (section, name) = key.split_once('.')?;
+    let value = table.get(section)?.get(name)?.clone();
+    let alone = Table::from_iter([(name.to_owned(), value)]);
+    Config::deserialize(Value::Table(alone)).is_ok().then_some(name)
 }
 
 fn line_of(text: &str, at: usize) -> usize {

@@ -412,12 +412,18 @@ pub fn error(error: &CommandError) -> RpcError {
             Kind::Unreachable,
             "`porchlight status` shows who is connected; nothing was changed, so just try again",
         ),
-        CommandError::Nothing { .. } => (Kind::NotFound, "nothing was changed, so just try again"),
+        CommandError::Nothing { .. } => (
+            Kind::NotFound,
+            "nothing was changed; if it was made just now, try again in a moment; otherwise ask them for a new invite",
+        ),
         CommandError::NotGranted { .. } => (
             Kind::Denied,
             "wait for their node to answer; `porchlight contacts` shows the state",
         ),
-        CommandError::Invalid { .. } => (Kind::InvalidParams, "see docs/rpc.md"),
+        CommandError::Invalid { .. } => (
+            Kind::InvalidParams,
+            "--help of the command, and docs/rpc.md, say what it takes",
+        ),
         CommandError::TooLarge { .. } => (
             Kind::TooLarge,
             "nothing was changed; `porchlight presence show` shows what there is",
@@ -432,7 +438,10 @@ pub fn error(error: &CommandError) -> RpcError {
             Kind::Conflict,
             "make a new key for each call; repeat one only with the same call",
         ),
-        CommandError::Stopping => (Kind::ShuttingDown, "start it again with `porchlight run`"),
+        CommandError::Stopping => (
+            Kind::ShuttingDown,
+            "what it printed says why; `porchlight run` starts it again",
+        ),
     };
     let message = if let CommandError::InviteExpired { ended } = error {
         format!("this invite ended at {}; ask for a new one", at(*ended))

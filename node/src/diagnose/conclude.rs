@@ -1,12 +1,16 @@
 //! What follows from what a diagnosis found: one conclusion, the cause that comes first, with what to do. Pure.
 
-use crate::clock::ago;
+use crate::clock::{age, ago};
 use porchlight_proto::event::{FirstContactProblem, Verdict};
 use porchlight_proto::examination::{Examined, FoundRecord, WaitingLetter};
 use porchlight_proto::limits::CLOCK_TOLERANCE;
+use porchlight_proto::messaging::rows::FailureReason;
 use porchlight_proto::rows::SubscriptionState;
 use porchlight_rpc::types::Conclusion;
 use porchlight_wire::time::UnixMillis;
+
+/// How late a record may come before it is missed: the network takes its time, and clocks differ.
+const RENEWAL_TOLERANCE: u64 = 5_000;
 
 /// What was found out.
 #[derive(Clone, Debug)]
@@ -17,16 +21,66 @@ pub struct Facts {
     pub standing: Standing,
     /// What is told of them now.
     pub told: Verdict,
+    /// What was heard of them last, if it still holds.
+    pub heard: Option<Heard>,
     /// Through whom this node is connected to everyone else.
     pub uplink: Uplink,
+    /// Relays that this node uses and that do not answer, in words.
+    pub lost_relays: Vec<String>,
     /// By how many milliseconds the clocks of contacts are ahead of ours, in the middle.
     pub clocks_ahead: Option<i64>,
     /// Their presence record in the DHT.
     pub record: Record,
     /// Whether their node can be dialled.
     pub reach: Reach,
+    /// Whether the relays that their card names answer.
+    pub their_relays: TheirRelays,
+    /// How far messages to them are.
+    pub messages: Messages,
     /// The time.
     pub now: UnixMillis,
+}
+
+/// What was heard last of somebody who is shown as they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// When it was issued.
+    pub issued: UnixMillis,
+    /// Until when it holds if nothing newer comes.
+    pub holds_until: UnixMillis,
+    /// It came from their own node.
+    pub direct: bool,
+}
+
+impl Heard {
+    /// When they say it again if they are there: at two thirds of the time for which it holds.
+    fn renewed(&self) -> UnixMillis {
+        self.issued.plus(self.holds_until.since(self.issued) / 3 * 2)
+    }
+}
+
+/// Messages to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// Those that no receipt has come for.
+    pub waiting: usize,
+    /// Those of them that relays keep.
+    pub stored: usize,
+    /// Until when relays keep the first of them.
+    pub stored_until: Option<UnixMillis>,
+    /// Why the last one will not be delivered, if that is so.
+    pub refused: Option<FailureReason>,
+}
+
+/// Whether the relays that a contact's card names answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TheirRelays {
+    /// It names none.
+    NoneNamed,
+    /// One of them does.
+    Answer,
+    /// None of them does; what came instead.
+    Silent(String),
 }
 
 /// How far it is with a contact.
@@ -85,6 +139,8 @@ pub enum Reach {
     Connected,
     /// It answered just now.
     Answered,
+    /// It did not, and nothing listens at any of its addresses.
+    NobodyListens,
     /// It did not; what came instead.
     Unanswered(String),
 }
@@ -110,9 +166,15 @@ pub fn standing(examined: &Examined) -> Standing {
     }
 }
 
-/// The one conclusion.
+/// The one conclusion, and what else should be known.
 #[must_use]
 pub fn conclude(facts: &Facts) -> Conclusion {
+    let cause = cause(facts);
+    let also = also(facts, &cause.kind);
+    Conclusion { also, ..cause }
+}
+
+fn cause(facts: &Facts) -> Conclusion {
     let name = &facts.name;
     let reached = matches!(facts.reach, Reach::Connected | Reach::Answered);
     // What they have said once stands, whatever the network does now.
@@ -188,16 +250,32 @@ fn seen(facts: &Facts, reached: bool) -> Conclusion {
             }),
         )
         | (Verdict::UnknownViewEnded, _) => stale(facts, None),
+        (Verdict::AsRecorded, _)
+            if reached
+                && let Some(reason @ (FailureReason::Refused | FailureReason::NotAdmitted)) =
+                    facts.messages.refused =>
+        {
+            bad(
+                "messages_refused",
+                format!(
+                    "{name} is shown as they say, and their node can be reached; but it did not take the last message: {}",
+                    why_failed(reason)
+                ),
+                "`porchlight log NAME` shows which; ask them, another way, whether they mean it",
+            )
+        }
         (Verdict::AsRecorded, _) if reached => good(
             "reachable",
             format!("nothing is in the way: {name} is shown as they say, and their node can be reached directly"),
             "there is nothing to do",
         ),
+        (Verdict::AsRecorded, _) if is_missed(facts) => not_answering(facts),
         (Verdict::AsRecorded, _) => good(
             "seen_not_reached",
             format!(
-                "{name} is seen, through relays: their node cannot be dialled from here ({}), so that letters go to its \
-                 mailbox, or wait until it dials this one",
+                "{name} is seen, through relays{}: their node cannot be dialled from here ({}), so that letters and \
+                 messages go to its mailbox, or wait until it dials this one",
+                last_heard(facts),
                 unreached(&facts.reach)
             ),
             "there is nothing to do for presence; for a direct way, one of the two has to listen where the other can dial it",
@@ -242,7 +320,7 @@ fn seen(facts: &Facts, reached: bool) -> Conclusion {
             format!(
                 "{name}'s record is nowhere: {} answered and none has one; they have been away for over two days, or are in \
                  another network",
-                nodes(*answered)
+                nodes(usize::try_from(*answered).unwrap_or(usize::MAX))
             ),
             "ask them whether their node runs, and which relays it uses",
         ),
@@ -251,6 +329,112 @@ fn seen(facts: &Facts, reached: bool) -> Conclusion {
             format!("nobody could be asked for {name}'s record"),
             "`porchlight health` says what this node lacks",
         ),
+    }
+}
+
+/// Whether somebody who is shown as they say, and not reached, should have been: what they said came from their node or nothing
+/// listens where it was, or they have not said it again in time.
+fn is_missed(facts: &Facts) -> bool {
+    let Some(heard) = &facts.heard else { return false };
+    let was_there = heard.direct || facts.reach == Reach::NobodyListens;
+    was_there || heard.renewed().plus(RENEWAL_TOLERANCE) < facts.now
+}
+
+fn last_heard(facts: &Facts) -> String {
+    facts.heard.map_or_else(String::new, |heard| {
+        format!(
+            " (last heard of {}, which holds for {} more)",
+            ago(facts.now.since(heard.issued)),
+            still(heard.holds_until.since(facts.now))
+        )
+    })
+}
+
+fn not_answering(facts: &Facts) -> Conclusion {
+    let name = &facts.name;
+    let due = facts.heard.map_or_else(String::new, |heard| {
+        if facts.now < heard.renewed() {
+            format!("; the next is due in {}", still(heard.renewed().since(facts.now)))
+        } else {
+            format!("; the next was due {}", ago(facts.now.since(heard.renewed())))
+        }
+    });
+    bad(
+        "not_answering",
+        format!(
+            "{name}'s node does not answer ({}), though what it said last holds{}{due}",
+            unreached(&facts.reach),
+            last_heard(facts)
+        ),
+        "if it stopped without a goodbye, they are shown as closed (lapsed) when that is over: look again then; if it is only \
+         seen through relays, nothing is wrong",
+    )
+}
+
+/// A time to come, of a second at least: what holds for less is as good as over.
+fn still(ms: u64) -> String {
+    age(ms.max(1_000))
+}
+
+/// What is not the cause, and should be known all the same.
+fn also(facts: &Facts, kind: &str) -> Vec<String> {
+    let mut also = Vec::new();
+    let messages = &facts.messages;
+    if let Some(reason) = messages.refused
+        && kind != "messages_refused"
+    {
+        also.push(format!(
+            "the last message to them will not be delivered: {}",
+            why_failed(reason)
+        ));
+    }
+    let here = messages.waiting - messages.stored.min(messages.waiting);
+    if let (stored @ 1.., Some(until)) = (messages.stored, messages.stored_until) {
+        also.push(format!(
+            "relays keep {} for them, for {} more; `porchlight outbox` shows which",
+            counted_as(stored, "one message", "messages"),
+            still(until.since(facts.now))
+        ));
+    }
+    if here > 0 {
+        also.push(format!(
+            "{} for their receipt and {} not at relays; `porchlight outbox` shows how long each is kept",
+            counted_as(here, "one message waits", "messages wait"),
+            if here == 1 { "is" } else { "are" }
+        ));
+    }
+    let reached = matches!(facts.reach, Reach::Connected | Reach::Answered);
+    if let (false, TheirRelays::Silent(what)) = (reached, &facts.their_relays) {
+        also.push(format!(
+            "none of the relays that their card names answers ({what}): nothing can be left for them there"
+        ));
+    }
+    // Where all are lost, that is the cause.
+    if facts.uplink == Uplink::Relays && !facts.lost_relays.is_empty() {
+        also.push(format!(
+            "of the relays that this node uses, {} not answer: {}; with no other left it would be cut off",
+            counted_as(facts.lost_relays.len(), "one does", "do"),
+            facts.lost_relays.join(", ")
+        ));
+    }
+    also
+}
+
+/// Why a message will not be delivered.
+pub(super) const fn why_failed(reason: FailureReason) -> &'static str {
+    match reason {
+        FailureReason::NotAdmitted => "their node does not know you (any more)",
+        FailureReason::Refused => "they do not take your messages",
+        FailureReason::Invalid => "their node could not make sense of it",
+        FailureReason::Removed => "they were no contact any more",
+    }
+}
+
+/// A count in words: `one node`, `3 nodes`.
+pub(super) fn counted_as(count: usize, one: &str, more: &str) -> String {
+    match count {
+        1 => one.to_owned(),
+        count => format!("{count} {more}"),
     }
 }
 
@@ -352,6 +536,7 @@ fn unreached(reach: &Reach) -> String {
     match reach {
         Reach::NoAddress => "their card names no address".to_owned(),
         Reach::Connected | Reach::Answered => "it answers".to_owned(),
+        Reach::NobodyListens => "nobody listens there".to_owned(),
         Reach::Unanswered(what) => what.clone(),
     }
 }
@@ -366,11 +551,9 @@ const fn refused(problem: FirstContactProblem) -> &'static str {
     }
 }
 
-fn nodes(count: u32) -> String {
-    match count {
-        1 => "one node".to_owned(),
-        more => format!("{more} nodes"),
-    }
+/// So many nodes, in words.
+pub(super) fn nodes(count: usize) -> String {
+    counted_as(count, "one node", "nodes")
 }
 
 fn good(kind: &str, message: String, hint: &str) -> Conclusion {
@@ -379,6 +562,7 @@ fn good(kind: &str, message: String, hint: &str) -> Conclusion {
         ok: true,
         message,
         hint: hint.to_owned(),
+        also: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The steps of a diagnosis: what each tries, and what came of it in words.
 
-use super::conclude::{Reach, Record, Uplink};
+use super::conclude::{Reach, Record, TheirRelays, Uplink, counted_as, nodes, why_failed};
 use super::{Came, DIAL, LOOK, Run, within};
 use crate::clock::{age, ago, unix_now};
 use crate::convert::rpc as convert;
@@ -10,6 +10,7 @@ use porchlight_proto::event::{Source, Verdict};
 use porchlight_proto::examination::{Examined, FoundRecord};
 use porchlight_proto::health::Condition;
 use porchlight_proto::limits::CLOCK_TOLERANCE;
+use porchlight_proto::messaging::rows::FailureReason;
 use porchlight_wire::beacon::VerifiedBeacon;
 use porchlight_wire::blind::BlindedKey;
 use porchlight_wire::ids::NodeAddress;
@@ -32,6 +33,9 @@ pub(super) fn contact(examined: &Examined) -> Came {
     });
     if let Some(view) = &contact.view {
         found.push(format!("they see the view '{view}'"));
+    }
+    if contact.blocked.is_some() {
+        found.push("their messages are not taken here".to_owned());
     }
     if let Some(problem) = contact.problem {
         found.push(format!("problem: {}", convert::problem(problem)));
@@ -66,6 +70,40 @@ pub(super) fn letters(examined: &Examined) -> Came {
     Came::new(false, tried, format!("{waits}{why}"))
 }
 
+/// How far messages to them are.
+pub(super) fn messages(examined: &Examined, refused: Option<FailureReason>) -> Came {
+    let tried = "messages to them";
+    let waiting = &examined.messages;
+    let mut found = Vec::new();
+    if let Some(oldest) = waiting.oldest {
+        found.push(format!(
+            "{} not confirmed yet, the oldest of {}",
+            counted_as(waiting.count, "one is", "are"),
+            ago(unix_now().since(oldest))
+        ));
+    }
+    if let (stored @ 1.., Some(until)) = (waiting.stored, waiting.stored_until) {
+        found.push(format!(
+            "{} for {} more",
+            match (stored, waiting.relays.len()) {
+                (1, 1) => "one relay keeps one of them".to_owned(),
+                (stored, 1) => format!("one relay keeps {stored} of them"),
+                (stored, relays) => format!("{relays} relays keep {}", counted_as(stored, "one of them", "of them")),
+            },
+            age(until.since(unix_now()))
+        ));
+    }
+    if let Some(reason) = refused {
+        found.push(format!("the last one will not be delivered: {}", why_failed(reason)));
+    }
+    if found.is_empty() {
+        return Came::skipped(tried, "none waits, and the last one was not refused");
+    }
+    // What their node took, or relays keep, is on its way.
+    let on_its_way = waiting.stored + waiting.sent >= waiting.count;
+    Came::new(on_its_way && refused.is_none(), tried, found.join("; "))
+}
+
 /// Own connectivity.
 pub(super) fn relays(role: Role, net: Option<&NetStatus>) -> Came {
     let tried = "this node's connections";
@@ -75,9 +113,13 @@ pub(super) fn relays(role: Role, net: Option<&NetStatus>) -> Came {
     let relays = net.peers.iter().filter(|peer| peer.relay).count();
     let listens = match net.listening.len() {
         0 => "listens nowhere".to_owned(),
-        addresses => format!("listens at {addresses}"),
+        addresses => format!("listens at {}", counted_as(addresses, "one address", "addresses")),
     };
-    let found = format!("{relays} relays of {} nodes; {listens}", net.peers.len());
+    let found = format!(
+        "{} connected, {} among them; {listens}",
+        nodes(net.peers.len()),
+        counted_as(relays, "one relay", "relays")
+    );
     Came::new(relays > 0 || role == Role::Relay, tried, found)
 }
 
@@ -169,6 +211,40 @@ impl Run {
         (Uplink::SeedPeersSilent(found), came)
     }
 
+    /// Whether each relay that this node uses answers; and of those that do not, which and what came instead.
+    pub(super) async fn own_relays(&self, net: Option<&NetStatus>) -> (Vec<String>, Came) {
+        let tried = "the relays that this node uses, each of them";
+        let mut away: Vec<NodeAddress> = self.relays().await.into_iter().map(|info| info.relay).collect();
+        let all = away.len();
+        let is_connected =
+            |relay: &NodeAddress| net.is_some_and(|net| net.peers.iter().any(|peer| peer.node == relay.node));
+        away.retain(|relay| !is_connected(relay));
+        if all == 0 {
+            return (Vec::new(), Came::skipped(tried, "it uses none"));
+        }
+        if away.is_empty() {
+            return (Vec::new(), Came::new(true, tried, "connected to all of them"));
+        }
+        let dialled = self.dial(&away).await;
+        let lost: Vec<String> = dialled
+            .iter()
+            .filter(|(_, dialled)| *dialled != Dialled::Reached)
+            .map(|(relay, dialled)| {
+                format!(
+                    "{} ({})",
+                    relay.address.as_str(),
+                    in_words(&[(relay.clone(), dialled.clone())])
+                )
+            })
+            .collect();
+        let found = match lost.len() {
+            0 => "all of them answer".to_owned(),
+            some => format!("{some} of {all} do not answer: {}", lost.join(", ")),
+        };
+        let came = Came::new(lost.is_empty(), tried, found);
+        (lost, came)
+    }
+
     /// Whether our own card is where others look for it.
     pub(super) async fn own_card(&self, condition: Option<&Condition>, anyone: bool) -> Came {
         let tried = "this node's own card in the DHT, as others look for it";
@@ -226,10 +302,10 @@ impl Run {
         let judged = self.examine(&contact, beacons(&looked)).await.unwrap_or(examined);
         let issued = judged.card.map_or_else(String::new, |issued| {
             format!(
-                ": issued {}, {} addresses, {} relays",
+                ": issued {}, names {} and {}",
                 ago(unix_now().since(issued)),
-                judged.addresses.len(),
-                judged.relays.len()
+                counted_as(judged.addresses.len(), "one address", "addresses"),
+                counted_as(judged.relays.len(), "one relay", "relays")
             )
         });
         let came = Came::new(judged.card.is_some(), tried, format!("{}{issued}", counted(&looked)));
@@ -256,33 +332,41 @@ impl Run {
         let found = in_words(&dialled);
         let well = dialled.iter().any(|(_, dialled)| *dialled == Dialled::Reached);
         let came = Came::new(well, dialling(addresses), found.clone());
-        (
-            if well {
-                Reach::Answered
-            } else {
-                Reach::Unanswered(found)
-            },
-            came,
-        )
+        let reach = if well {
+            Reach::Answered
+        } else if dialled.iter().all(|(_, dialled)| *dialled == Dialled::Refused) {
+            Reach::NobodyListens
+        } else {
+            Reach::Unanswered(found)
+        };
+        (reach, came)
     }
 
     /// The relays that their card names: one that both are connected to carries everything.
-    pub(super) async fn their_relays(&self, examined: &Examined, net: Option<&NetStatus>) -> Came {
+    pub(super) async fn their_relays(&self, examined: &Examined, net: Option<&NetStatus>) -> (TheirRelays, Came) {
         let tried = "the relays that their card names";
         let relays = &examined.relays;
         if relays.is_empty() {
-            return Came::skipped(tried, "it names none");
+            return (TheirRelays::NoneNamed, Came::skipped(tried, "it names none"));
         }
         let shared = net.is_some_and(|net| {
             let is_theirs = |node| relays.iter().any(|relay| relay.node == node);
             net.peers.iter().any(|peer| is_theirs(peer.node))
         });
         if shared {
-            return Came::new(true, tried, "this node is connected to one of them");
+            let came = Came::new(true, tried, "this node is connected to one of them");
+            return (TheirRelays::Answer, came);
         }
         let dialled = self.dial(relays).await;
+        let found = in_words(&dialled);
         let well = dialled.iter().any(|(_, dialled)| *dialled == Dialled::Reached);
-        Came::new(well, dialling(relays), in_words(&dialled))
+        let came = Came::new(well, dialling(relays), found.clone());
+        let answer = if well {
+            TheirRelays::Answer
+        } else {
+            TheirRelays::Silent(found)
+        };
+        (answer, came)
     }
 
     async fn look(&self, at: &[BlindedKey]) -> Option<Looked> {
@@ -317,8 +401,10 @@ fn beacons(looked: &Looked) -> Vec<VerifiedBeacon> {
 fn counted(looked: &Looked) -> String {
     match (looked.answered, looked.copies.len()) {
         (0, _) => "nobody answered".to_owned(),
-        (answered, 0) => format!("{answered} answered, none has it"),
-        (answered, copies) => format!("{answered} answered, {copies} copies"),
+        (1, 0) => "one node answered, and does not have it".to_owned(),
+        (answered, 0) => format!("{answered} nodes answered, and none has it"),
+        (1, _) => "one node answered, and has it".to_owned(),
+        (answered, copies) => format!("{copies} of {answered} nodes that answered have it"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The calls about access rules: views, grants, watchers, invites that are out, and ending it with a contact.
 
-use super::{Api, unexpected, value};
+use super::{Api, stopping, unexpected, value};
 use crate::convert::presence::shows;
 use crate::convert::rpc as convert;
 use porchlight_proto::reply::{GrantInfo, InviteInfo, ViewInfo, WatcherInfo, WatcherState};
@@ -8,7 +8,7 @@ use porchlight_proto::rows::{Projection, ReachLevel};
 use porchlight_proto::{Command, Reply};
 use porchlight_rpc::{Kind, RpcError, types};
 use porchlight_wire::grant::Right;
-use porchlight_wire::ids::RandomId;
+use porchlight_wire::ids::{NodeId, RandomId};
 use porchlight_wire::safety_number::safety_number;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -159,9 +159,19 @@ impl Api {
 
     pub(super) async fn list_watchers(&self) -> Result<Value, RpcError> {
         match self.command(Command::ListWatchers, None).await? {
-            Reply::Watchers(watchers) => value(&types::WatcherList {
-                watchers: watchers.iter().map(watcher).collect(),
-            }),
+            Reply::Watchers(watchers) => {
+                // Who follows here is known where the streams are.
+                let status = self.net.status().await.map_err(|_| stopping())?;
+                let following: BTreeSet<NodeId> = status
+                    .peers
+                    .iter()
+                    .filter(|peer| peer.follows)
+                    .map(|peer| peer.node)
+                    .collect();
+                value(&types::WatcherList {
+                    watchers: watchers.iter().map(|info| watcher(info, &following)).collect(),
+                })
+            }
             other => Err(unexpected(&other)),
         }
     }
@@ -233,7 +243,7 @@ fn grant(info: &GrantInfo) -> types::Grant {
     }
 }
 
-fn watcher(info: &WatcherInfo) -> types::Watcher {
+fn watcher(info: &WatcherInfo, following: &BTreeSet<NodeId>) -> types::Watcher {
     types::Watcher {
         contact: info.contact.clone(),
         principal: info.principal.to_string(),
@@ -245,5 +255,6 @@ fn watcher(info: &WatcherInfo) -> types::Watcher {
         }
         .to_owned(),
         connected: info.connected,
+        follows: info.node.is_some_and(|node| following.contains(&node)),
     }
 }

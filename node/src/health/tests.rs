@@ -18,6 +18,7 @@ fn peer(relay: bool) -> PeerInfo {
         relay,
         seed: relay,
         contact: false,
+        follows: false,
         inbound: false,
         rtt_micros: None,
         connected_for_ms: 5,

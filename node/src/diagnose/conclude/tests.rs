@@ -9,12 +9,26 @@ fn well() -> Facts {
         name: "bob".to_owned(),
         standing: Standing::Granted,
         told: Verdict::AsRecorded,
+        heard: heard(false, 12),
         uplink: Uplink::Relays,
+        lost_relays: Vec::new(),
         clocks_ahead: Some(0),
         record: record(Verdict::AsRecorded, 12),
         reach: Reach::Connected,
+        their_relays: TheirRelays::Answer,
+        messages: Messages::default(),
         now: NOW,
     }
+}
+
+/// A record that holds for 90 s from when it was issued.
+fn heard(direct: bool, seconds_ago: u64) -> Option<Heard> {
+    let issued = UnixMillis(NOW.0 - seconds_ago * 1_000);
+    Some(Heard {
+        issued,
+        holds_until: issued.plus(90_000),
+        direct,
+    })
 }
 
 fn record(verdict: Verdict, seconds_ago: u64) -> Record {
@@ -22,6 +36,13 @@ fn record(verdict: Verdict, seconds_ago: u64) -> Record {
         verdict,
         issued: UnixMillis(NOW.0 - seconds_ago * 1_000),
     })
+}
+
+fn refused() -> Messages {
+    Messages {
+        refused: Some(FailureReason::Refused),
+        ..Messages::default()
+    }
 }
 
 fn unreached() -> Reach {
@@ -90,6 +111,56 @@ fn each_set_of_facts_has_its_one_conclusion() {
                 ..well()
             },
             "names no address",
+        ),
+        // It is not known to be gone, nor to be there.
+        (
+            "not_answering",
+            false,
+            Facts {
+                reach: unreached(),
+                heard: heard(true, 12),
+                ..well()
+            },
+            "last heard of 12 s ago, which holds for 78 s more); the next is due in 48 s",
+        ),
+        (
+            "not_answering",
+            false,
+            Facts {
+                reach: Reach::NobodyListens,
+                ..well()
+            },
+            "does not answer (nobody listens there)",
+        ),
+        (
+            "not_answering",
+            false,
+            Facts {
+                reach: unreached(),
+                heard: heard(false, 70),
+                ..well()
+            },
+            "the next was due 10 s ago",
+        ),
+        // Nothing is missed yet of who is seen through relays only.
+        (
+            "seen_not_reached",
+            true,
+            Facts {
+                reach: unreached(),
+                heard: heard(false, 62),
+                ..well()
+            },
+            "last heard of 62 s ago, which holds for 28 s more",
+        ),
+        (
+            "messages_refused",
+            false,
+            Facts {
+                messages: refused(),
+                ..well()
+            },
+            "they do not take your messages",
         ),
         (
             "not_a_contact",
@@ -342,4 +413,47 @@ fn a_schema_lists_every_conclusion() {
             "{kind} is not in docs/troubleshooting.md"
         );
     }
+}
+
+#[test]
+fn what_else_should_be_known_is_said_beside_the_cause() {
+    let also = |facts: &Facts| conclude(facts).also;
+    assert_eq!(also(&well()), Vec::<String>::new());
+    let kept = Facts {
+        messages: Messages {
+            waiting: 3,
+            stored: 2,
+            stored_until: Some(NOW.plus(6 * 86_400_000)),
+            refused: None,
+        },
+        told: Verdict::ClosedLapsed,
+        record: record(Verdict::ClosedLapsed, 600),
+        reach: Reach::NobodyListens,
+        their_relays: TheirRelays::Silent("no answer in time".to_owned()),
+        lost_relays: vec!["/ip4/203.0.113.7/tcp/4110 (nobody listens there)".to_owned()],
+        ..well()
+    };
+    let said = also(&kept);
+    for (line, begins) in said.iter().zip([
+        "relays keep 2 messages for them, for 6 d more",
+        "one message waits for their receipt and is not at relays",
+        "none of the relays that their card names answers (no answer in time)",
+        "of the relays that this node uses, one does not answer: /ip4/203.0.113.7/tcp/4110 (nobody listens there)",
+    ]) {
+        assert!(line.starts_with(begins), "{line}");
+    }
+    assert_eq!(said.len(), 4, "{said:?}");
+    // What is the cause is not said twice.
+    let refused = Facts {
+        messages: refused(),
+        ..well()
+    };
+    assert_eq!(also(&refused), Vec::<String>::new());
+    let gone = Facts {
+        told: Verdict::ClosedLapsed,
+        record: record(Verdict::ClosedLapsed, 600),
+        reach: unreached(),
+        ..refused
+    };
+    assert_eq!(also(&gone).len(), 1);
 }
