@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that has to hold: formatting, lints, tests, documentation. Needs the Rust toolchain and a C compiler.
+# Everything that has to hold: formatting, lints, tests, documentation. Needs the Rust toolchain, a C compiler and Python 3.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -8,6 +8,7 @@ need() {
 }
 need cargo "install the Rust toolchain (1.95 or newer) from https://rustup.rs"
 need cc "install a C compiler (Debian: apt-get install build-essential); the bundled SQLite is built with it"
+need python3 "install Python 3; the program in examples/ is run by a test"
 
 step() { printf '\n== %s\n' "$*"; "$@"; }
 step cargo fmt --all --check

@@ -31,6 +31,8 @@ mod crashes;
 mod demo;
 #[path = "nodes/diagnose.rs"]
 mod diagnose;
+#[path = "nodes/examples.rs"]
+mod examples;
 #[path = "nodes/first_contact.rs"]
 mod first_contact;
 #[path = "nodes/health.rs"]
