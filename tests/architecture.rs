@@ -387,3 +387,30 @@ fn every_requirement_of_rfc_2779_has_tests_or_what_is_missing() {
         );
     }
 }
+
+#[test]
+fn every_module_is_in_the_architecture() {
+    let page =
+        std::fs::read_to_string(workspace().join("docs/ARCHITECTURE.md")).expect("docs/ARCHITECTURE.md is there");
+    // What stands in backquotes: names of modules, alone or with the folder they are in.
+    let named: BTreeSet<&str> = page.split('`').skip(1).step_by(2).collect();
+    for of in [
+        "crates/wire",
+        "crates/proto",
+        "crates/net",
+        "crates/store",
+        "crates/rpc",
+        "node",
+    ] {
+        let files = std::fs::read_dir(workspace().join(of).join("src")).expect("a crate has sources");
+        for file in files.filter_map(Result::ok).map(|entry| entry.path()) {
+            let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            if file.extension().is_some_and(|kind| kind == "rs") && !["lib", "main"].contains(&stem) {
+                assert!(
+                    named.contains(stem),
+                    "docs/ARCHITECTURE.md does not say what `{stem}` of {of} is"
+                );
+            }
+        }
+    }
+}
