@@ -228,11 +228,11 @@ impl Machine {
     ///
     /// If it does not start.
     pub async fn start(&mut self) -> Result<()> {
+        self.disk.refuse(false);
         if self.is_up() {
             return Ok(());
         }
         self.end();
-        self.disk.refuse(false);
         self.world.trace.note(self.number, format_args!("starts"));
         let watch = Watch {
             off: Arc::clone(&self.off),

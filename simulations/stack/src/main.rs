@@ -57,6 +57,9 @@ struct Story {
     /// How long people go on once they know each other, in virtual seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// How long they rest then, in virtual seconds: what was begun takes some.
+    #[arg(long, default_value_t = 30)]
+    rest: u64,
     /// Everything that can go wrong goes wrong: nodes die and come back, links break, clocks are off.
     #[arg(long)]
     faults: bool,
@@ -118,6 +121,7 @@ fn run(story: &Story) -> Result<Value> {
         contacts: story.contacts,
         time: Duration::from_secs(story.seconds),
         faults: if story.faults { Faults::all() } else { Faults::default() },
+        rest: Duration::from_secs(story.rest),
         measures: story.measures,
     };
     let ran = simulate(story.seed, copy, move |world| tell(world, plan))?;

@@ -35,12 +35,9 @@ const COMING_UP: Duration = Duration::from_secs(10);
 /// How long people wait before they look each other's invites up.
 const SETTLING: Duration = Duration::from_secs(20);
 
-/// How long what was begun before the end may take.
-const LAST: Duration = Duration::from_secs(30);
-
-/// The same after faults: until a letter or message that nobody could take is offered again, and what was believed of somebody who
+/// How long everybody rests after faults: until a letter or message that nobody could take is offered again, and what was believed of somebody who
 /// was away is looked up anew.
-const LAST_AFTER_FAULTS: Duration = Duration::from_secs(900);
+const RECOVERY: Duration = Duration::from_secs(900);
 
 /// How often an invite is tried.
 const TRIES: u32 = 5;
@@ -66,6 +63,8 @@ pub struct Plan {
     pub time: Duration,
     /// What goes wrong meanwhile.
     pub faults: Faults,
+    /// How long they rest then, and do nothing.
+    pub rest: Duration,
     /// Whether the network itself is measured at the end.
     pub measures: bool,
 }
@@ -144,10 +143,10 @@ pub async fn tell(world: World, plan: Plan) -> Result<Outcome> {
     let lively = (speed(began, worked), town.rates(sent, began));
     let (began, worked, sent) = (Instant::now(), os::worked(), town.sent());
     if town.plan.faults == Faults::default() {
-        sleep(LAST).await;
+        sleep(town.plan.rest).await;
     } else {
         town.mend().await?;
-        sleep(LAST_AFTER_FAULTS).await;
+        sleep(RECOVERY.max(town.plan.rest)).await;
     }
     let quiet = (speed(began, worked), town.rates(sent, began));
     let mut outcome = town.outcome(befriended, contacts).await;
