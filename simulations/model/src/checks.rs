@@ -608,12 +608,16 @@ impl Truth {
             let Some(disk) = member.snapshot() else { continue };
             let waiting = disk.letters.len();
             if waiting > 0 {
-                let to: Vec<Who> = disk
-                    .letters
-                    .values()
-                    .filter_map(|letter| self.who(&letter.to))
+                let letters = disk.letters.values();
+                let to: Vec<(Option<Who>, String)> = letters
+                    .map(|letter| {
+                        (
+                            self.who(&letter.to),
+                            format!("{:?}", letter.body).chars().take(24).collect(),
+                        )
+                    })
                     .collect();
-                let what = format!("{waiting} letters still wait, for nodes {to:?}");
+                let what = format!("{waiting} letters still wait: {to:?}");
                 self.fail(now, member.who, Check::StillWaiting, what);
             }
         }

@@ -31,6 +31,9 @@ pub enum SettingError {
     Network(#[from] NetworkNameError),
 }
 
+/// How long before the world begins everybody made their keys and met: by no clock of it is that in the future.
+const LONG_AGO: u64 = 86_400_000;
+
 /// Between the first node's start and the last one's, in a small world.
 const START_WITHIN: u64 = 10 * SECOND;
 
@@ -94,7 +97,7 @@ impl World {
     fn settle_down(&mut self, seed: u64) -> Result<(), SettingError> {
         let mut random = Random::new(seed, 4);
         let all = self.scenario.relays + self.scenario.people;
-        let now = UnixMillis(BEGINNING);
+        let now = UnixMillis(BEGINNING - LONG_AGO);
         let mut addresses = Vec::new();
         for who in 0..all {
             let node = NodeId::from_bytes(DeviceKeys::random(random.generator()).signing_public())?;
@@ -176,7 +179,7 @@ impl World {
 
     /// Writes onto the disks who knows whom.
     fn introduce(&self, disks: &mut [Snapshot], cards: &[Option<SignedCard>], random: &mut Random) {
-        let now = UnixMillis(BEGINNING);
+        let now = UnixMillis(BEGINNING - LONG_AGO);
         let first = self.relays;
         let pairs = people::acquaintances(self.scenario.people, self.scenario.contacts, random);
         for (one, other) in pairs {
