@@ -82,6 +82,8 @@ impl Node {
 
     /// What a contact granted has ended.
     pub(crate) fn accept_end(&mut self, from: &PrincipalId, state: SubscriptionState) {
+        // Whoever asked them to renew it has the answer: out of a mailbox they would never confirm what they refuse.
+        self.drop_renewals_to(from);
         if is_live(self.subscription_of(from)) {
             self.set_subscription(from, Some(state));
         }

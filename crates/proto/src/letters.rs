@@ -69,6 +69,11 @@ impl Node {
         self.drop_letters(|letter| letter.to == *to && matches!(letter.body, LetterBody::Introduce { .. }));
     }
 
+    /// Drops what asks `to` to renew what they granted.
+    pub(crate) fn drop_renewals_to(&mut self, to: &PrincipalId) {
+        self.drop_letters(|letter| letter.to == *to && matches!(letter.body, LetterBody::Renew {}));
+    }
+
     pub(crate) fn drop_letters(&mut self, which: impl Fn(&LetterRow) -> bool) {
         let ids: Vec<RandomId> = self
             .disk

@@ -2,8 +2,10 @@
 
 use crate::member::{Crash, CrashPoint, Mischief};
 use crate::messages::{new_message, numbered};
+use crate::network::Site;
 use crate::{Command, CommandError, DAY, HOUR, MINUTE, Reply, SECOND, Who, World};
 use porchlight_proto::messaging::rows::MessageState;
+use porchlight_wire::frame::Request;
 use porchlight_wire::ids::RandomId;
 use porchlight_wire::time::UnixMillis;
 
@@ -392,4 +394,29 @@ fn what_comes_early_stays_in_its_mailbox_until_what_another_relay_has_was_read()
     world.run_for(5 * MINUTE);
     assert_eq!(world.read(bob, alice), all_and_hello(&texts));
     assert_eq!(world.gaps(), 0);
+}
+
+/// Found by the simulation of slow lines: the owner looked only a quarter of an hour later, when their own time had come.
+#[test]
+fn an_owner_who_did_not_hear_that_something_arrived_is_told_again() {
+    let (mut world, alice, bob) = one_away(30);
+    world.back(bob);
+    // The two reach the relays and not each other; what the relays then say to him is lost.
+    world.cut(Site::Member(alice), [Site::Member(bob)]);
+    world.run_for(MINUTE);
+    let before = world.delivered.len();
+    world.write(alice, bob, "are you there?");
+    world.run_until("both copies are on their way", |world| {
+        let sent = world.delivered[before..].iter();
+        sent.filter(|(_, request)| matches!(request, Request::MailboxDeposit { .. }))
+            .count()
+            == 2
+    });
+    world.faults.lost_requests = 100;
+    world.run_for(SECOND);
+    world.faults.lost_requests = 0;
+    assert!(world.kept_at(0) > 0 && world.kept_at(1) > 0, "both relays have it");
+    assert_eq!(world.read(bob, alice), ["hello"]);
+    world.run_for(MINUTE);
+    assert_eq!(world.read(bob, alice), ["hello", "are you there?"]);
 }

@@ -589,3 +589,25 @@ fn a_chosen_relay_takes_the_place_of_another_which_is_given_up_once_it_is_empty(
     world.run_for(HOUR);
     assert_eq!(at(&world), before, "another one has taken its place");
 }
+
+/// Found by the simulation of revoking under load: the question waited on, and was left again and again, for a month.
+#[test]
+fn who_asked_to_renew_what_was_taken_back_asks_no_more_once_they_are_told() {
+    let mut world = World::with_keepers(31, 2);
+    let (alice, bob) = (world.join("alice"), world.join("bob"));
+    world.meet(alice, bob);
+    // The two reach the relays and not each other, so that letters go by mailboxes, and the record that says that a view has ended
+    // is there before the letter that says why.
+    world.cut(Site::Member(alice), [Site::Member(bob)]);
+    world.run_for(MINUTE);
+    let contact = "bob".to_owned();
+    world.call(alice, Command::RevokeGrant { contact }).unwrap();
+    world.run_until("he asks for it again", |world| {
+        let letters = &world.members[bob].disk.letters;
+        letters.values().any(|row| matches!(row.body, LetterBody::Renew {}))
+    });
+    world.run_for(5 * MINUTE);
+    let cancelled = Some(SubscriptionState::Cancelled);
+    assert_eq!(world.subscription(bob, &world.id(alice)), cancelled);
+    assert_eq!(world.waiting(bob, alice), 0);
+}
