@@ -233,6 +233,10 @@ pub const FOUND_PER_LOOKUP: usize = 64;
 /// Nodes counted as live at once, more than the connection budget allows.
 pub const LIVE_NODES: usize = 1_024;
 
+/// Relays remembered as met, so that meeting them again is no reason to offer them what is published once more: as many as a node
+/// meets in some days of putting records at places that change. Those met beyond it are offered nothing out of turn.
+pub const MET_RELAYS: usize = 1_024;
+
 /// Addresses of this node kept.
 pub const LISTENING: usize = 16;
 

@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::hello::Hellos;
 use crate::input::{Command, ExchangeId, Input, LiveNode, LookupId, PutId, RequestId};
 use crate::letters::Outbox;
-use crate::limits::{FOUND_PER_LOOKUP, GOODBYE_WAIT, LISTENING, LIVE_NODES};
+use crate::limits::{FOUND_PER_LOOKUP, GOODBYE_WAIT, LISTENING, LIVE_NODES, MET_RELAYS};
 use crate::log::{CallKey, valid_key};
 use crate::mailbox::Collector;
 use crate::messaging::Messaging;
@@ -129,6 +129,8 @@ pub struct Node {
     pub(crate) invited_credit: u64,
 
     pub(crate) connected: BTreeMap<NodeId, bool>,
+    /// Relays that this process was connected to at some time.
+    met: BTreeSet<NodeId>,
     pub(crate) live: Vec<LiveNode>,
     pub(crate) live_changed: bool,
     pub(crate) reachable: bool,
@@ -277,6 +279,7 @@ impl Node {
             stranger_credit: 0,
             invited_credit: 0,
             connected: BTreeMap::new(),
+            met: BTreeSet::new(),
             live: Vec::new(),
             live_changed: false,
             reachable: false,
@@ -589,6 +592,7 @@ impl Node {
     }
 
     fn on_connected(&mut self, node: NodeId, relay: bool) {
+        let alone = !self.connected.values().any(|relay| *relay);
         let known = self.connected.insert(node, relay);
         if known.is_none() {
             self.mailboxes_of(node);
@@ -599,17 +603,27 @@ impl Node {
             if self.is_seed(node) {
                 self.tell(Event::RelayAdded { node });
             }
-            for publication in self.publications.values_mut() {
-                publication.offer_again();
+            let news = self.met.len() < MET_RELAYS && self.met.insert(node);
+            if news || alone || self.is_seed(node) {
+                self.offer_all_again();
             }
-            self.closings_again();
-            self.offer_sheet_again();
             if self.is_seed(node) {
                 self.touch_reach();
             }
         }
         self.letters_due_at(node);
         self.parcels_due_at(node);
+    }
+
+    /// A relay is there that may not have what we publish: one never met, or the first one after a time without. One that is met
+    /// again is none. A put itself connects us to the relays that are closest, and they are let go again when it is done: if each of
+    /// these meetings led to another put, a node would never rest.
+    fn offer_all_again(&mut self) {
+        for publication in self.publications.values_mut() {
+            publication.offer_again();
+        }
+        self.closings_again();
+        self.offer_sheet_again();
     }
 
     fn on_disconnected(&mut self, node: NodeId) {

@@ -264,3 +264,40 @@ fn a_key_stands_for_one_call_only() {
     let changed = world.call_with(alice, set(Status::Away), Some("status"));
     assert!(matches!(changed, Err(CommandError::KeyInUse { .. })));
 }
+
+#[test]
+fn relays_that_a_put_leads_to_are_no_reason_for_another_put() {
+    let mut world = World::new(171);
+    let alice = world.join("alice");
+    world.run_for(5 * MINUTE);
+    let puts = |world: &World| world.members[alice].puts;
+    let node = NodeId::from_bytes(DeviceKeys::random(&mut world.rng).signing_public()).unwrap();
+    let meet = |world: &mut World| {
+        world.input(alice, Input::Connected { node, relay: true });
+        world.run_for(40 * SECOND);
+        world.input(alice, Input::Disconnected { node });
+        world.run_for(40 * SECOND);
+    };
+    let before = puts(&world);
+    meet(&mut world);
+    let offered = puts(&world);
+    assert!(
+        offered > before,
+        "one that was never met may not have what is published"
+    );
+    for _ in 0..5 {
+        meet(&mut world);
+    }
+    assert_eq!(puts(&world), offered, "one that is met again is offered nothing");
+    let seed = world.members[alice].config.seed_peers[0].node;
+    world.input(alice, Input::Disconnected { node: seed });
+    world.input(
+        alice,
+        Input::Connected {
+            node: seed,
+            relay: true,
+        },
+    );
+    world.run_for(40 * SECOND);
+    assert!(puts(&world) > offered, "one's own seed peer may have started anew");
+}

@@ -117,6 +117,8 @@ pub struct Member {
     pub looked_up: BTreeSet<Place>,
     /// How many lookups it ever asked for.
     pub lookups: u64,
+    /// How many puts it ever asked for.
+    pub puts: u64,
     /// Envelopes in mailboxes on its disk.
     pub bodies: BTreeMap<(MailboxId, u64), Vec<u8>>,
     /// How it cheats those whose mailboxes it keeps.
@@ -195,6 +197,7 @@ impl Member {
             message_states: BTreeMap::new(),
             looked_up: BTreeSet::new(),
             lookups: 0,
+            puts: 0,
             bodies: BTreeMap::new(),
             mischief: Mischief::None,
         }

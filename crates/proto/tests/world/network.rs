@@ -197,6 +197,7 @@ impl World {
             }
             Effect::Put { put, record } => {
                 self.members[who].record_leaves(&record);
+                self.members[who].puts += 1;
                 let now = self.unix();
                 self.members[who].shelf.put(record.clone(), now);
                 let after = self.latency();
