@@ -64,7 +64,7 @@ async fn rfc2779_2_1_1_a_node_without_presence_sends_and_takes_messages() {
     }
     porchlight(&stage, "alice", &["who", "bob"])
         .await
-        .failed(4, &["shows this node no presence", "porchlight send"]);
+        .failed(4, &["shows this node no presence", " send NAME"]);
     let status = done(&stage, "bob", &["status"]).await.stdout;
     assert!(status.contains("presence is switched off"), "{status}");
     let watchers = done(&stage, "bob", &["--json", "watchers"]).await.json();

@@ -116,7 +116,7 @@ async fn relays_are_listed_chosen_and_tested() {
     registered(&stage, "alice").await;
     let listed = porchlight(&stage, "alice", &["relay", "ls"]).await;
     assert_eq!(listed.stdout.matches("seed peer").count(), 2, "{listed:?}");
-    assert!(listed.stdout.contains("0 of 280"), "{listed:?}");
+    assert!(listed.stdout.contains("0 envelopes of 280"), "{listed:?}");
     let json = porchlight(&stage, "alice", &["relay", "ls", "--json"]).await.json();
     let second = json["relays"][1]["node"].as_str().unwrap().to_owned();
 

@@ -2,7 +2,7 @@
 //!
 //! Encoding sorts the keys of every map by their encoded bytes. Decoding is bounded first; then whatever is not the very same
 //! bytes when it is brought into that form is refused, which rules out long forms, indefinite lengths, unsorted and
-//! duplicate keys and anything after the value. Both work on the bytes: a tree of values would cost more than all else. Floats, tags and `undefined` have no place in our objects.
+//! duplicate keys and anything after the value. Both work on the bytes, without a tree of values. Floats, tags and `undefined` have no place in our objects.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -78,7 +78,12 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Cbor
     if canonical(bytes)? != bytes {
         return Err(CborError::NotDeterministic);
     }
-    ciborium::de::from_reader_with_recursion_limit(bytes, 2 * DEPTH)
+    // By a tree of values, because ciborium is strict only there: from bytes it takes a byte string where a text or an array is
+    // expected, and the other way round, so that one object would have several encodings.
+    let value: Value = ciborium::de::from_reader_with_recursion_limit(bytes, 2 * DEPTH)
+        .map_err(|error| CborError::Malformed(error.to_string()))?;
+    value
+        .deserialized()
         .map_err(|error| CborError::Unfit(error.to_string()))
 }
 
@@ -297,6 +302,26 @@ mod tests {
         for (what, bytes) in cases {
             assert!(decode::<Value>(bytes, 64).is_err(), "{what}");
         }
+    }
+
+    #[test]
+    fn strings_of_bytes_texts_and_arrays_are_not_taken_for_each_other() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Named {
+            #[serde(rename = "a", with = "serde_bytes")]
+            _content: Vec<u8>,
+        }
+        assert!(decode::<Named>(&[0xa1, 0x61, b'a', 0x41, 1], 64).is_ok());
+        let cases: [(&str, &[u8]); 3] = [
+            ("a name that is bytes", &[0xa1, 0x41, b'a', 0x41, 1]),
+            ("an array in place of bytes", &[0xa1, 0x61, b'a', 0x81, 1]),
+            ("a text in place of bytes", &[0xa1, 0x61, b'a', 0x61, 1]),
+        ];
+        for (what, bytes) in cases {
+            assert!(decode::<Named>(bytes, 64).is_err(), "{what}");
+        }
+        assert!(decode::<Vec<u8>>(&[0x81, 1], 64).is_ok());
+        assert!(decode::<Vec<u8>>(&[0x41, 1], 64).is_err(), "bytes in place of an array");
     }
 
     #[test]
