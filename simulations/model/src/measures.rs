@@ -113,8 +113,8 @@ impl Histogram {
 
     /// The mean.
     #[must_use]
-    pub const fn mean(&self) -> u64 {
-        if self.count == 0 { 0 } else { self.total / self.count }
+    pub fn mean(&self) -> u64 {
+        self.total.checked_div(self.count).unwrap_or(0)
     }
 
     /// The time that this part of all (0 to 1) does not exceed, up to the width of a bucket; none if there are none.

@@ -124,6 +124,8 @@ pub fn contact(theirs: &Snapshot, name: String, card: &SignedCard, now: UnixMill
         generation: 1,
         grant: RandomId::random(random.generator()),
         not_after: now.plus(YEAR),
+        // Whatever grants of the view carry.
+        rights: None,
     };
     row(theirs, name, card, now, held, Some(granted))
 }

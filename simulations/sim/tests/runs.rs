@@ -1,6 +1,11 @@
 //! The program as a whole: the same seed gives the same run in another process, another seed another one; failures and mistakes
 //! are told so that something can be done about them.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy takes the helpers of an integration test for library code"
+)]
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

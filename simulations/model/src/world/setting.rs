@@ -164,6 +164,7 @@ impl World {
             dht_interval: 30_000,
             external: Vec::new(),
             card_addresses: true,
+            presence: true,
             messages: nodes.messages && !relay,
             read_receipts: true,
             follow: nodes.follow && !relay,
