@@ -16,7 +16,7 @@ use porchlight_wire::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The answer to a [`Command`].
+/// The answer to a [`Command`](crate::Command).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
     /// To `CreateInvite`.
